@@ -1,0 +1,62 @@
+# Everything runs in .venv, which is made anew when requirements-dev.lock changes.
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+	$(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
+BIN := .venv/bin
+READY := .venv/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock clean
+
+help:  ## show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
+
+setup: $(READY)  ## make .venv with everything pinned in requirements-dev.lock
+
+$(READY): requirements-dev.lock
+	@if [ -z "$(PYTHON)" ]; then echo 'vmcrawl needs Python 3.11 or newer: make PYTHON=/path/to/python' >&2; exit 1; fi
+	@if ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3-venv; \
+		else \
+			echo 'Python has no venv module here. On Debian: sudo apt-get install python3-venv' >&2; exit 1; \
+		fi; \
+	fi
+	rm -rf .venv
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/pip install -q --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## crawl a simulated Fediverse on this machine, and show what came of it
+	$(BIN)/python -m tests.demo
+
+test: $(READY)  ## run the tests
+	$(BIN)/pytest
+
+check: $(READY)  ## format, lint, types and tests: what CI runs
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: $(READY)  ## put the format of the code right
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# With the oldest Python we support, so that what only older ones need is pinned, too.
+COMPILE = CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/pip-compile -q --upgrade --generate-hashes --strip-extras \
+	--allow-unsafe --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra embedded
+GROUPS = import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
+	print(*project["build-system"]["requires"], *project["dependency-groups"]["dev"], sep="\n")
+
+lock:  ## pin the newest dependencies, with hashes
+	python3.11 -m venv build/lock
+	build/lock/bin/pip install -q pip-tools
+	$(COMPILE) -o requirements.lock pyproject.toml
+	build/lock/bin/python -c '$(GROUPS)' | $(COMPILE) -c requirements.lock -o requirements-dev.lock pyproject.toml -
+
+clean:  ## remove everything that was made
+	rm -rf .venv build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find vmcrawl tests -name __pycache__ -prune -exec rm -rf {} +

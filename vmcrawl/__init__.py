@@ -1,0 +1,3 @@
+"""vmcrawl measures which version every known Mastodon server runs."""
+
+__version__ = "0.1.0"

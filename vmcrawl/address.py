@@ -1,0 +1,146 @@
+"""Which addresses may be connected to: a pure judgement over explicit tables, no look-ups."""
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
+    """Say why ``address`` may not be connected to; ``None`` if it may.
+
+    ``allowed`` are the operator's exemptions (``network.allow_addresses``). IPv4-mapped (RFC 4291, 2.5.5.2) and NAT64
+    (RFC 6052, 2.1) forms are judged by the IPv4 address inside, since that is where the packets go; all other
+    transition forms are refused. The tables follow the IANA special-purpose registries (RFC 6890) and the
+    metadata addresses of the clouds.
+    """
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return f"{address} has a scope, so it is local to a link"
+    if any(address.version == network.version and address in network for network in allowed):
+        return None
+    inside = embedded_ipv4(address)
+    if inside is not None:
+        reason = refusal(inside, allowed)
+        return None if reason is None else f"{address} carries {reason}"
+    # A big-int comparison per row costs a fifth of ``address in network``.
+    number = int(address)
+    if isinstance(address, IPv4Address):
+        rows = _CLOSED_V4
+    elif number >> 125 != 1:
+        return f"{address} is outside of global unicast (2000::/3)"
+    else:
+        rows = _CLOSED_V6
+    for first, last, what in rows:
+        if first <= number <= last:
+            return f"{address} is {what}"
+    return None
+
+
+def embedded_ipv4(address: Address) -> IPv4Address | None:
+    """The IPv4 address that packets to an IPv4-mapped or NAT64 (64:ff9b::/96) address end up at, else ``None``."""
+    if isinstance(address, IPv6Address) and int(address) >> 32 in _CARRIERS:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+def connectable(address: Address) -> Address:
+    """The form of ``address`` to connect to: IPv4-mapped becomes plain IPv4, so that one server is one address."""
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or address
+    return address
+
+
+def parse_literal(host: str) -> Address | None:
+    """Read a URL's host as an IP literal; ``None`` if it is a name.
+
+    Raises ``ValueError`` for anything that some resolver or browser reads as an address although it isn't written as
+    one (``127.1``, ``0x7f.1``, ``2130706433``, ``0177.0.0.1``; WHATWG URL, "ends in a number"): nobody publishes a
+    server so, and no two programs agree where they lead.
+    """
+    if host.startswith("["):
+        if not host.endswith("]"):
+            raise ValueError(f"unfinished IPv6 literal {host!r}")
+        return IPv6Address(host[1:-1])
+    if ":" in host:
+        return IPv6Address(host)
+    last_label = host.rstrip(".").rpartition(".")[2].lower()
+    if not last_label.isdigit() and not last_label.startswith("0x"):
+        return None
+    try:
+        return IPv4Address(host)
+    except ValueError:
+        if last_label.startswith("0x") and not set(last_label[2:]) <= set("0123456789abcdef"):
+            return None
+        raise ValueError(f"{host!r} is neither a name nor a plain IPv4 address") from None
+
+
+def socket_address(address: Address, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """What ``socket`` and ``connect`` need for exactly this address; nothing is looked up."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    return family, (str(address), port)
+
+
+def parse_nameserver(text: str) -> tuple[Address, int]:
+    """Read ``address``, ``address:port`` or ``[v6]:port``; the port defaults to 53. Raises ``ValueError``."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(f"{text!r} is not an address with a port")
+        return IPv6Address(host), _port(rest[1:]) if rest else 53
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return IPv4Address(host), _port(port)
+    return ip_address(text), 53
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ValueError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _table(rows: dict[str, str]) -> tuple[tuple[int, int, str], ...]:
+    networks = [(IPv6Network(text) if ":" in text else IPv4Network(text), what) for text, what in rows.items()]
+    return tuple((int(each.network_address), int(each.broadcast_address), what) for each, what in networks)
+
+
+_CLOSED_V4 = _table(
+    {
+        "0.0.0.0/8": "'this network' (RFC 791)",
+        "10.0.0.0/8": "private (RFC 1918)",
+        "100.64.0.0/10": "shared address space (RFC 6598)",
+        "127.0.0.0/8": "loopback (RFC 1122)",
+        "168.63.129.16/32": "cloud metadata (Azure)",
+        "169.254.0.0/16": "link-local (RFC 3927)",
+        "172.16.0.0/12": "private (RFC 1918)",
+        "192.0.0.0/24": "for protocol assignments (RFC 6890)",
+        "192.0.2.0/24": "for documentation (RFC 5737)",
+        "192.31.196.0/24": "AS112 (RFC 7535)",
+        "192.52.193.0/24": "AMT (RFC 7450)",
+        "192.88.99.0/24": "6to4 relay anycast (RFC 7526)",
+        "192.168.0.0/16": "private (RFC 1918)",
+        "192.175.48.0/24": "AS112 (RFC 7534)",
+        "198.18.0.0/15": "for benchmarking (RFC 2544)",
+        "198.51.100.0/24": "for documentation (RFC 5737)",
+        "203.0.113.0/24": "for documentation (RFC 5737)",
+        "224.0.0.0/4": "multicast (RFC 5771)",
+        "240.0.0.0/4": "reserved (RFC 1112)",
+    }
+)
+
+#: What is closed within 2000::/3; everything outside of it is closed as a whole.
+_CLOSED_V6 = _table(
+    {
+        "2001::/23": "for protocol assignments, Teredo among them (RFC 2928, RFC 4380)",
+        "2001:db8::/32": "for documentation (RFC 3849)",
+        "2002::/16": "6to4 (RFC 3056)",
+        "2620:4f:8000::/48": "AS112 (RFC 7534)",
+        "3ffe::/16": "6bone, returned (RFC 3701)",
+        "3fff::/20": "for documentation (RFC 9637)",
+    }
+)
+
+#: The upper 96 bits of addresses whose packets reach an IPv4 host: IPv4-mapped, NAT64.
+_CARRIERS = frozenset({int(IPv6Address("::ffff:0:0")) >> 32, int(IPv6Address("64:ff9b::")) >> 32})

@@ -1,0 +1,104 @@
+"""Every setting as a frozen value with its default; ``config.yaml`` documents them, ``config`` reads them."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from vmcrawl import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    #: libpq URL; empty: an embedded Postgres under ``directory``, unless PGHOST or PGSERVICE is set.
+    url: str = ""
+    directory: Path = Path("~/.local/share/vmcrawl/postgres")
+    connect_timeout: timedelta = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    user_agent: str = "vmcrawl/{version} (+{contact})"
+    contact: str = "operator-has-set-no-contact"
+    robots_agent: str = "vmcrawl"
+    connect_timeout: timedelta = timedelta(seconds=5)
+    read_timeout: timedelta = timedelta(seconds=5)
+    request_timeout: timedelta = timedelta(seconds=10)
+    max_wire_bytes: int = 1 << 20
+    max_body_bytes: int = 2 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    allow_addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    ca_file: Path | None = None
+    #: ``address`` or ``address:port``; empty: those of /etc/resolv.conf.
+    nameservers: tuple[str, ...] = ()
+    dns_timeout: timedelta = timedelta(seconds=5)
+    #: The TCP port that an https URL without a port is asked at.
+    port: int = 443
+    requests_per_address: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSettings:
+    #: 0: chosen by the machine's cores.
+    processes: int = 0
+    threads: int = 0
+    domain_timeout: timedelta = timedelta(seconds=30)
+    #: 0: no limit.
+    max_duration: timedelta = timedelta(0)
+    #: After SIGTERM, domains in flight get this long.
+    grace: timedelta = timedelta(seconds=5)
+    robots_lifetime: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    ok: timedelta = timedelta(hours=3)
+    failure_first: timedelta = timedelta(hours=1)
+    failure_longest: timedelta = timedelta(days=7)
+    rate_limited: timedelta = timedelta(hours=1)
+    rate_limited_longest: timedelta = timedelta(days=90)
+    not_mastodon: timedelta = timedelta(days=30)
+    alias: timedelta = timedelta(days=30)
+    robots_disallowed: timedelta = timedelta(days=7)
+    opted_out: timedelta = timedelta(days=90)
+    excluded: timedelta = timedelta(days=30)
+    #: Share of the interval by which a due time may move either way.
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettings:
+    retention: timedelta = timedelta(days=3)
+    max_active_users: int = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterSettings:
+    listen: tuple[str, ...] = ("127.0.0.1:9877",)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    level: str = "info"
+    #: ``text`` or ``json``.
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    crawl: CrawlSettings = field(default_factory=CrawlSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    publish: PublishSettings = field(default_factory=PublishSettings)
+    exporter: ExporterSettings = field(default_factory=ExporterSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+def user_agent(http: HttpSettings, version: str = __version__) -> str:
+    """The ``User-Agent`` that is sent: ``{version}`` and ``{contact}`` filled in."""
+    return http.user_agent.replace("{version}", version).replace("{contact}", http.contact)
