@@ -1,0 +1,18 @@
+"""Which hosts the operator has said are never to be asked."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusions:
+    """Names that get no request, ever: ``exact`` ones, and ``trees`` that stand for every name below them, too."""
+
+    exact: frozenset[str] = frozenset()
+    trees: frozenset[str] = frozenset()
+
+    def covers(self, host: str) -> bool:
+        """Tell whether ``host`` (lower-case ASCII) may not be asked."""
+        if host in self.exact:
+            return True
+        labels = host.split(".")
+        return any(".".join(labels[start:]) in self.trees for start in range(len(labels)))

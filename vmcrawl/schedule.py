@@ -1,0 +1,79 @@
+"""When a domain is crawled next: a function of how its crawl ended and how often it has failed in a row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from vmcrawl.outcome import Outcome
+from vmcrawl.settings import ScheduleSettings
+
+#: Answers that settle what a domain is; asking again soon would only be noise.
+_SETTLED: dict[Outcome, Callable[[ScheduleSettings], timedelta]] = {
+    Outcome.OK: lambda settings: settings.ok,
+    Outcome.ALIAS: lambda settings: settings.alias,
+    Outcome.ALIAS_UNVERIFIED: lambda settings: settings.alias,
+    Outcome.NOT_MASTODON: lambda settings: settings.not_mastodon,
+    Outcome.ROBOTS_DISALLOWED: lambda settings: settings.robots_disallowed,
+    Outcome.OPTED_OUT: lambda settings: settings.opted_out,
+    Outcome.EXCLUDED: lambda settings: settings.excluded,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """The next crawl: ``failures`` in a row so far; nobody may ask before ``not_before``, not even by hand."""
+
+    due_at: datetime
+    failures: int
+    not_before: datetime | None = None
+
+
+def next_appointment(
+    outcome: Outcome,
+    failures: int,
+    observed_at: datetime,
+    retry_after_seconds: int | None,
+    settings: ScheduleSettings,
+    chance: float,
+) -> Appointment:
+    """Decide when to crawl a domain again.
+
+    ``failures`` counts the failures in a row before this crawl; ``chance`` is a random number from 0 to 1 that
+    spreads due times by ``settings.jitter`` either way, so that what was added together is not asked together.
+    A server that answered 429 is never asked earlier than it wished (RFC 9110, 10.2.3), only later.
+    """
+    if outcome is Outcome.RATE_LIMITED:
+        asked = settings.rate_limited if retry_after_seconds is None else timedelta(seconds=retry_after_seconds)
+        wait = min(asked, settings.rate_limited_longest)
+        not_before = observed_at + wait
+        return Appointment(not_before + wait * settings.jitter * chance, failures, not_before)
+    if outcome in _SETTLED:
+        interval = _SETTLED[outcome](settings)
+        return Appointment(observed_at + _spread(interval, settings.jitter, chance), 0)
+    return Appointment(
+        observed_at + _spread(_backoff(failures, settings), settings.jitter, chance), min(failures, 1_000_000) + 1
+    )
+
+
+def retry_after_seconds(header: str | None, now: datetime) -> int | None:
+    """Read a ``Retry-After`` header (RFC 9110, 10.2.3): delay in seconds or an HTTP date; None if it says neither."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return int(text[:10])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0, round((moment - now).total_seconds()))
+
+
+def _backoff(failures: int, settings: ScheduleSettings) -> timedelta:
+    # 2^20 hours is more than a century: beyond that the longest interval holds anyway.
+    return min(settings.failure_first * (1 << min(failures, 20)), settings.failure_longest)
+
+
+def _spread(interval: timedelta, jitter: float, chance: float) -> timedelta:
+    return interval * (1 + jitter * (2 * chance - 1))
