@@ -222,6 +222,13 @@ def test_the_robots_txt_of_a_redirect_target_is_obeyed():
     assert paths(site)[-1] == "web.net/robots.txt"
 
 
+@pytest.mark.parametrize("outcome", [Outcome.BAD_CONTENT_TYPE, Outcome.BAD_JSON, Outcome.TOO_LARGE])
+def test_rules_that_cannot_be_read_forbid_everything(outcome):
+    seen, site = visit(healthy(HOME) | {"home.net/robots.txt": CrawlFailed(outcome, "unknown coding")})
+    assert seen.outcome is Outcome.ROBOTS_UNREACHABLE
+    assert paths(site) == ["home.net/robots.txt"]
+
+
 def test_two_robots_files_that_redirect_to_each_other_end():
     pages = healthy(HOME) | {
         "home.net/robots.txt": answer(status=302, location="https://web.net/rules"),

@@ -5,6 +5,7 @@ so nobody can forget robots.txt.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,6 +28,8 @@ REQUESTS_PER_HOST = 4
 _LONGEST_KEPT_RULES = 64 * 1024
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Failures of a body: the file is there, and we do not know what it says.
+_UNREADABLE = frozenset({Outcome.BAD_CONTENT_TYPE, Outcome.BAD_JSON, Outcome.TOO_LARGE})
 _OPT_OUTS = frozenset({410, 418, 451})
 
 
@@ -39,6 +42,10 @@ class Manners:
     exclusions: Exclusions = field(default_factory=Exclusions)
     #: The rules a host gave within the last day, if they are known.
     recall: Callable[[str], RobotsRecord | None] = field(default=lambda host: None)
+    #: Told at once what was read anew, for other crawls under way.
+    remember: Callable[[RobotsRecord], None] = field(default=lambda record: None)
+    #: Entered while robots.txt of a host is read: others that need it had better wait than read it, too.
+    reading: Callable[[str], AbstractContextManager[None]] = field(default=lambda host: nullcontext())
 
 
 class Visitor:
@@ -57,7 +64,9 @@ class Visitor:
 
     def get(self, url: str, accept: str = "application/json") -> Response:
         """GET ``url``, follow at most five redirects; returns an answer of any status but refusals and redirects."""
-        return self._follow(Request(url, accept))
+        request = Request(url, accept)
+        self._require_permission(url)
+        return self._follow(request, self._ask(request))
 
     def get_json(self, url: str) -> tuple[object, str]:
         """GET a JSON document; returns it with the URL that finally served it. Any status but 200 is a failure."""
@@ -70,15 +79,18 @@ class Visitor:
         except ValueError as error:
             raise CrawlFailed(Outcome.BAD_JSON, f"{response.url}: {error}") from error
 
-    def _follow(self, request: Request) -> Response:
+    def _follow(self, request: Request, response: Response) -> Response:
+        """Follow the redirects that ``response``, the answer to ``request``, begins."""
         seen = {request.url}
-        for _ in range(MAX_REDIRECTS + 1):
-            self._require_permission(request.url)
-            response = self._ask(request)
-            if response.status not in _REDIRECTS or response.location is None:
+        for _ in range(MAX_REDIRECTS):
+            if not _is_redirect(response):
                 return response
             request = _next_hop(request, response, seen)
-        raise CrawlFailed(Outcome.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS} redirects, the last to {request.url}")
+            self._require_permission(request.url)
+            response = self._ask(request)
+        if _is_redirect(response):
+            raise CrawlFailed(Outcome.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS} redirects, to {request.url}")
+        return response
 
     def _ask(self, request: Request) -> Response:
         host = host_of(request.url)
@@ -109,26 +121,43 @@ class Visitor:
             raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} asks for {delay:g} s between requests")
 
     def _learn_rules(self, host: str) -> None:
-        if (known := self._manners.recall(host)) is not None:
-            self._rules[host] = parse_rules(known.rules)
-            return
+        try:
+            self._read_rules(host)
+        except CrawlFailed as failure:
+            # Whoever goes on all the same must not find the rules of the moment of reading.
+            del self._rules[host]
+            if failure.outcome in _UNREADABLE:
+                detail = f"robots.txt of {host} cannot be read: {failure.detail}"
+                raise CrawlFailed(Outcome.ROBOTS_UNREACHABLE, detail) from failure
+            raise
+
+    def _read_rules(self, host: str) -> None:
         # While the file is being read nothing is forbidden on this host: robots.txt may redirect within it, and two
         # hosts whose files redirect to each other must not send us round in circles.
         self._rules[host] = parse_rules("")
-        reduced = self._read_robots(host)
-        self._rules[host] = parse_rules(reduced)
-        if len(reduced) <= _LONGEST_KEPT_RULES:
-            self.robots.append(RobotsRecord(host, self._now, reduced))
-
-    def _read_robots(self, host: str) -> str:
         request = Request(f"https://{host}/robots.txt", "text/plain, */*;q=0.1", truncate_at=ROBOTS_BYTES)
-        response = self._follow(request)
+        with self._manners.reading(host):
+            if (known := self._manners.recall(host)) is not None:
+                self._rules[host] = parse_rules(known.rules)
+                return
+            response = self._ask(request)
+            if not _is_redirect(response):
+                self._adopt(host, response)
+                return
+        # The file of another host may be needed on the way, and whoever reads that may be waiting for this one.
+        self._adopt(host, self._follow(request, response))
+
+    def _adopt(self, host: str, response: Response) -> None:
         if response.status >= 500:
             raise CrawlFailed(Outcome.ROBOTS_UNREACHABLE, f"{response.url} answered {response.status}")
-        if 200 <= response.status < 300:
-            return reduce_robots(response.body, self._manners.robots_agent)
         # RFC 9309, 2.3.1.3: a file that is unavailable forbids nothing.
-        return ""
+        found = 200 <= response.status < 300
+        reduced = reduce_robots(response.body, self._manners.robots_agent) if found else ""
+        self._rules[host] = parse_rules(reduced)
+        if len(reduced) <= _LONGEST_KEPT_RULES:
+            record = RobotsRecord(host, self._now, reduced)
+            self.robots.append(record)
+            self._manners.remember(record)
 
 
 def require_success(response: Response) -> None:
@@ -137,6 +166,10 @@ def require_success(response: Response) -> None:
         return
     outcome = {4: Outcome.HTTP_4XX, 5: Outcome.HTTP_5XX}.get(response.status // 100, Outcome.HTTP_OTHER)
     raise CrawlFailed(outcome, f"{response.url} answered {response.status}", status=response.status)
+
+
+def _is_redirect(response: Response) -> bool:
+    return response.status in _REDIRECTS and response.location is not None
 
 
 def _next_hop(request: Request, response: Response, seen: set[str]) -> Request:
