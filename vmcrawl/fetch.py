@@ -1,0 +1,320 @@
+"""The network as one crawl may use it: a GET to a stranger's server, bounded in time and size, its failures named."""
+
+import contextlib
+import http.client
+import ssl
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote, urlsplit
+
+from vmcrawl.address import Address, connectable, parse_literal, refusal
+from vmcrawl.coding import ACCEPT_ENCODING, BadCoding, Overlong, UnknownCoding, decode, parse_codings
+from vmcrawl.connection import Connection, OpenSockets, read_pieces
+from vmcrawl.deadline import Budget, OutOfBytes, Stopped
+from vmcrawl.dial import dial
+from vmcrawl.failure import hung_up, outcome_of
+from vmcrawl.gate import Gate, Hold
+from vmcrawl.observation import CrawlFailed
+from vmcrawl.outcome import Outcome
+from vmcrawl.resolver import Resolver
+from vmcrawl.settings import HttpSettings, NetworkSettings
+from vmcrawl.tls import make_context
+from vmcrawl.wire import Request, Response
+
+#: Of an answer that says all by its status, so much is read to keep the connection, and for so long.
+_DRAINED_BYTES = 64 * 1024
+_DRAINED_SECONDS = 1.0
+_PIECE = 64 * 1024
+
+
+class Client:
+    """What all crawls of one process share: the TLS context, the resolver, the gate. Safe to use from any thread.
+
+    ``user_agent`` is sent as it is. ``lock_file`` is where the processes of a machine agree on who asks whom
+    (:class:`vmcrawl.gate.Gate`); ``None`` leaves each process to itself. Raises ``ValueError`` for settings that make
+    no sense, ``OSError`` for files that can't be used.
+    """
+
+    def __init__(
+        self, http: HttpSettings, network: NetworkSettings, *, user_agent: str, lock_file: Path | None
+    ) -> None:
+        if not (user_agent.isascii() and user_agent.isprintable()):
+            raise ValueError(f"the user agent {user_agent!r} cannot be sent")
+        self.http = http
+        self.network = network
+        self.headers = f"User-Agent: {user_agent}\r\nAccept-Encoding: {ACCEPT_ENCODING}\r\n"
+        self.context: ssl.SSLContext = make_context(network.ca_file)
+        self.sockets = OpenSockets()
+        self.stopping = threading.Event()
+        self.resolver = Resolver(network.nameservers, network.dns_timeout)
+        self.gate = Gate(lock_file, network.requests_per_address)
+
+    def session(self, timeout: timedelta) -> "FetchSession":
+        """The network for one crawl, which may make servers cost it ``timeout`` in all; to be used by one thread."""
+        return FetchSession(self, timeout)
+
+    def stop(self) -> None:
+        """End all crawls within about half a second: whatever they wait for fails with ``timeout``; for good."""
+        self.stopping.set()
+        self.gate.stop()
+        self.resolver.stop()
+        self.sockets.shut_all()
+
+    def close(self) -> None:
+        """Give everything back; all sessions must have ended."""
+        self.resolver.close()
+        self.gate.close()
+
+
+class FetchSession:
+    """The network for one crawl (:class:`vmcrawl.wire.Session`); a context manager that closes its connections.
+
+    One connection per host is kept from request to request. The time limits count what the server takes: waiting at
+    the gate and pauses of our own making are not in them.
+    """
+
+    def __init__(self, client: Client, timeout: timedelta) -> None:
+        self._client = client
+        self._budget = Budget(timeout.total_seconds(), client.http.read_timeout.total_seconds(), client.stopping)
+        self._connections: dict[str, Connection] = {}
+        #: Requests sent so far.
+        self.requests = 0
+
+    def __enter__(self) -> "FetchSession":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for host in list(self._connections):
+            self._drop(host)
+
+    def get(self, request: Request) -> Response:
+        """Make one GET; redirects are returned, not followed. A body comes with 2xx only, else the status says all.
+
+        Raises :class:`CrawlFailed` for every failure of the other side; ``ValueError`` for a URL that is not https on
+        its usual port, and ``OSError`` for failures of ours (no files or memory left), which are bugs.
+        """
+        target = _parse(request.url)
+        try:
+            hold = self._wait_for_host(target.host)
+            try:
+                self._budget.start_request(
+                    self._client.http.request_timeout.total_seconds(), self._client.http.max_wire_bytes
+                )
+                return self._get(target, request)
+            except BaseException:
+                self._drop(target.host)
+                raise
+            finally:
+                self._client.gate.release(hold)
+        except Stopped as error:
+            raise CrawlFailed(Outcome.TIMEOUT, "the crawler is stopping") from error
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises :class:`CrawlFailed` if the crawler is stopping."""
+        with self._budget.ours():
+            stopped = self._client.stopping.wait(seconds)
+        if stopped:
+            raise CrawlFailed(Outcome.TIMEOUT, "the crawler is stopping")
+
+    def _get(self, target: "_Target", request: Request) -> Response:
+        visit = _Visit(self._client.gate, self._budget)
+        try:
+            known = self._connections.get(target.host)
+            addresses = self._addresses(target) if known is None else (known.address,)
+            visit.move_to(addresses[0])
+            answer = self._ask(target, request.accept, addresses, visit)
+            return self._receive(target.host, request, answer)
+        except OutOfBytes as error:
+            limit = self._client.http.max_wire_bytes
+            raise CrawlFailed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes") from error
+        except (OSError, http.client.HTTPException) as error:
+            outcome = outcome_of(error, answered=self._budget.received > 0)
+            if outcome is None:
+                raise
+            if self._client.stopping.is_set():
+                raise Stopped from error
+            raise CrawlFailed(outcome, f"{target.host}: {_explain(error)}") from error
+        finally:
+            visit.end()
+
+    def _addresses(self, target: "_Target") -> tuple[Address, ...]:
+        """All addresses of the host, in the order to try them; one that may not be asked refuses the host."""
+        try:
+            literal = parse_literal(target.host)
+        except ValueError as error:
+            raise CrawlFailed(Outcome.BLOCKED_ADDRESS, str(error)) from error
+        found = (literal,) if literal else self._client.resolver.resolve(target.host, self._budget.left())
+        for address in found:
+            reason = refusal(address, self._client.network.allow_addresses)
+            if reason is not None:
+                raise CrawlFailed(Outcome.BLOCKED_ADDRESS, f"{target.host}: {reason}")
+        return tuple(dict.fromkeys(connectable(address) for address in found))
+
+    def _ask(
+        self, target: "_Target", accept: str, addresses: tuple[Address, ...], visit: "_Visit"
+    ) -> http.client.HTTPResponse:
+        head = f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{self._client.headers}Accept: {accept}\r\n\r\n"
+        connection = self._connections.get(target.host)
+        if connection is not None and not connection.stale():
+            self.requests += 1
+            try:
+                return connection.ask(head.encode())
+            except (OSError, http.client.HTTPException) as error:
+                # A server may close an idle connection just as we use it (RFC 9112, 9.3.1): that is no failure,
+                # unless it had begun to answer.
+                if not hung_up(error) or self._budget.received:
+                    raise
+        if connection is not None:
+            self._drop(target.host)
+            addresses = self._addresses(target)
+        connection = self._connect(target, addresses)
+        visit.move_to(connection.address)
+        self.requests += 1
+        return connection.ask(head.encode())
+
+    def _connect(self, target: "_Target", addresses: tuple[Address, ...]) -> Connection:
+        client = self._client
+        limit = client.http.connect_timeout.total_seconds()
+        raw, address = dial(addresses, client.network.port, limit, self._budget)
+        connection = Connection(raw, address, target.server_name, client.context, self._budget, client.sockets)
+        self._connections[target.host] = connection
+        return connection
+
+    def _receive(self, host: str, request: Request, answer: http.client.HTTPResponse) -> Response:
+        if 200 <= answer.status < 300:
+            body = self._read_body(request, answer)
+        else:
+            body = b""
+            self._drain(answer)
+        if not self._connections[host].finish():
+            self._drop(host)
+        return Response(
+            request.url,
+            answer.status,
+            _media_type(answer.headers.get("Content-Type", "")),
+            body,
+            _header_text(answer.headers.get("Location")),
+            _header_text(answer.headers.get("Retry-After")),
+        )
+
+    def _read_body(self, request: Request, answer: http.client.HTTPResponse) -> bytes:
+        limit = self._client.http.max_body_bytes
+        cut = request.truncate_at
+        if cut is None and answer.length is not None and answer.length > self._client.http.max_wire_bytes:
+            raise OutOfBytes
+        body = bytearray()
+        try:
+            codings = parse_codings(answer.headers.get("Content-Encoding", ""))
+            for piece in decode(read_pieces(answer), codings, limit if cut is None else max(limit, cut + _PIECE)):
+                body += piece
+                if cut is not None and len(body) > cut:
+                    del body[cut:]
+                    break
+        except Overlong as error:
+            raise CrawlFailed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes decoded") from error
+        except UnknownCoding as error:
+            # By what its headers say, this is nothing we can read: nobody has looked at the content.
+            raise CrawlFailed(Outcome.BAD_CONTENT_TYPE, f"{request.url}: {error}") from error
+        except BadCoding as error:
+            raise CrawlFailed(Outcome.BAD_JSON, f"{request.url}: {error}") from error
+        return bytes(body)
+
+    def _drain(self, answer: http.client.HTTPResponse) -> None:
+        """Read past a body that nobody needs, if it is short; a connection that it is left on gets closed."""
+        if not answer.chunked and (answer.length is None or answer.length > _DRAINED_BYTES):
+            return
+        self._budget.shorten_request(_DRAINED_SECONDS, _DRAINED_BYTES)
+        try:
+            for _ in read_pieces(answer):
+                pass
+        except (OSError, OutOfBytes, http.client.HTTPException) as error:
+            # The status has come: that the rest does not is no failure of the request, unless it is one of ours.
+            if isinstance(error, OSError) and outcome_of(error, answered=True) is None:
+                raise
+
+    def _wait_for_host(self, host: str) -> Hold:
+        with self._budget.ours():
+            return self._client.gate.hold_host(host)
+
+    def _drop(self, host: str) -> None:
+        connection = self._connections.pop(host, None)
+        if connection is not None:
+            connection.close()
+
+
+class _Visit:
+    """The slot that a request has at the address it goes to."""
+
+    def __init__(self, gate: Gate, budget: Budget) -> None:
+        self._gate = gate
+        self._budget = budget
+        self._address: Address | None = None
+        self._hold: Hold | None = None
+
+    def move_to(self, address: Address) -> None:
+        """Have a slot at ``address``; the one at another address is given back first, so that none waits for two."""
+        if address == self._address:
+            return
+        self.end()
+        with self._budget.ours():
+            self._hold = self._gate.hold_address(address)
+        self._address = address
+
+    def end(self) -> None:
+        """Give the slot back."""
+        if self._hold is not None:
+            self._gate.release(self._hold)
+        self._hold = self._address = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a URL leads: ``host`` as in the Host header, ``server_name`` as in a certificate, ``path`` with query."""
+
+    host: str
+    server_name: str
+    path: str
+
+
+def _parse(url: str) -> _Target:
+    parts = urlsplit(url)
+    name = parts.hostname
+    if parts.scheme != "https" or not name or parts.username is not None or parts.port not in (None, 443):
+        raise ValueError(f"{url!r} is not a plain https URL")
+    name = name.removesuffix(".")
+    path = parts.path or "/"
+    if parts.query:
+        path += "?" + parts.query
+    return _Target(f"[{name}]" if ":" in name else name, name, quote(path, safe=_PATH_CHARACTERS))
+
+
+#: What stays as it is in a path with a query (RFC 3986, 3.3 and 3.4); all else, spaces and controls too, is escaped.
+_PATH_CHARACTERS = "/?%:@!$&'()*+,;=-._~[]|"
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].partition(",")[0].strip().lower()
+
+
+def _header_text(value: str | None) -> str | None:
+    """A header's value on one line; UTF-8 that a server sent raw is read as such."""
+    if value is None:
+        return None
+    with contextlib.suppress(UnicodeError):
+        value = value.encode("latin-1").decode()
+    return " ".join(value.split())
+
+
+def _explain(error: OSError | http.client.HTTPException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "reason", None) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

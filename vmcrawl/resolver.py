@@ -1,0 +1,236 @@
+"""DNS: from a name to its addresses, by c-ares, within a limit of time that holds."""
+
+import re
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import pycares
+from pycares import errno as ares
+
+from vmcrawl.address import Address, parse_nameserver
+from vmcrawl.deadline import Stopped
+from vmcrawl.hosts import HostsFile
+from vmcrawl.observation import CrawlFailed
+from vmcrawl.outcome import Outcome
+
+#: With one type answered, the other gets this long: many name servers drop AAAA questions without a word.
+_SECOND_ANSWER_SECONDS = 1.0
+#: After so many look-ups in a row without any answer, the name servers are dead (no network): don't wait long for them.
+_SILENT_LOOK_UPS = 32
+_SILENT_SECONDS = 1.0
+#: c-ares never forgets the answers in its cache before their TTL; at 1.2 KB each they must be dropped now and then.
+_LOOK_UPS_PER_CACHE = 5_000
+#: c-ares waits a quarter of a second for a server known to be fast, and twice as long each time it asks again. Five
+#: tries make 7.75 s of that, so that a slow answer to one name isn't lost; our own limit ends it earlier.
+_FIRST_TRY_SECONDS = 0.5
+_TRIES = 5
+_LONGEST_CHAIN = 16
+#: So many look-ups may have a channel, hence a thread of c-ares, to themselves at a time.
+_MOST_ALONE = 16
+
+#: RFC 1035, 2.3.4 (sizes), and the characters that occur in host names, the underscore included.
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
+
+_A, _AAAA = pycares.QUERY_TYPE_A, pycares.QUERY_TYPE_AAAA
+_Box = SimpleQueue[tuple[int, pycares.DNSResult | None, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one question: addresses, or an error (a c-ares code), or neither (no record of this type)."""
+
+    addresses: tuple[Address, ...] = ()
+    error: int | None = None
+
+
+class Resolver:
+    """Looks names up for all threads of one process; keeps answers for their TTL (c-ares' own cache).
+
+    ``nameservers`` are ``address[:port]`` or ``[v6]:port`` (else those of /etc/resolv.conf; with none there, c-ares
+    asks 127.0.0.1). ``timeout`` bounds one look-up. ``hosts`` is the hosts file that outranks DNS. Names are absolute:
+    search domains are never tried. Raises ``ValueError`` for a name server that isn't an address.
+    """
+
+    def __init__(
+        self, nameservers: Iterable[str] = (), timeout: timedelta = timedelta(seconds=5), *, hosts: Path | None = None
+    ) -> None:
+        self._timeout = timeout.total_seconds()
+        self._hosts = HostsFile(hosts or Path("/etc/hosts"))
+        self._servers = [_server(text) for text in nameservers]
+        self._channel = _open_channel(self._servers)
+        self._open = {self._channel}
+        self._alone = threading.BoundedSemaphore(_MOST_ALONE)
+        self._lock = threading.Lock()
+        self._look_ups = 0
+        self._silent = 0
+        self._stopped = False
+
+    def resolve(self, host: str, limit: float) -> tuple[Address, ...]:
+        """All addresses of ``host``, IPv4 and IPv6 in turn, at least one; waits ``limit`` seconds at most.
+
+        Raises :class:`CrawlFailed`: ``dns_not_found`` for no such name or no address, ``dns_failure`` for every way of
+        not getting an answer. Addresses of either type win over what happened to the other; "no such name" (NXDOMAIN)
+        holds for both types (RFC 8020); "no record" of one type says nothing if the other failed.
+        """
+        if not _NAME.match(host):
+            raise CrawlFailed(Outcome.DNS_NOT_FOUND, f"{host:.80} cannot be a host name")
+        listed = self._hosts.look_up(host)
+        if listed:
+            return listed
+        end = time.monotonic() + min(limit, self._patience())
+        answers = self._ask(self._channel, host, end)
+        self._count(answered=any(each.error != ares.ARES_ETIMEOUT for each in answers.values()))
+        if any(each.error == ares.ARES_EBADRESP for each in answers.values()):
+            answers = self._ask_alone(host, end)
+        return _conclude(host, answers)
+
+    def stop(self) -> None:
+        """End all look-ups under way, and all to come, with :class:`vmcrawl.deadline.Stopped`."""
+        with self._lock:
+            self._stopped = True
+            for channel in self._open:
+                channel.cancel()
+
+    def close(self) -> None:
+        """Give the channel back; nobody may resolve any more."""
+        with self._lock:
+            self._open.discard(self._channel)
+            self._channel.close()
+
+    def _patience(self) -> float:
+        return min(self._timeout, _SILENT_SECONDS) if self._silent >= _SILENT_LOOK_UPS else self._timeout
+
+    def _ask_alone(self, host: str, end: float) -> dict[int, Answer]:
+        """Ask once more over a channel for this name only.
+
+        After an answer that is no DNS c-ares gives up the socket and with it a try of every question under way there:
+        one name with a broken server would take others with it. Who is to blame shows when nobody else is near.
+        """
+        if not self._alone.acquire(timeout=max(0.0, end - time.monotonic())):
+            return {}
+        try:
+            channel = _open_channel(self._servers)
+            with self._lock:
+                self._open.add(channel)
+            try:
+                return self._ask(channel, host, end)
+            finally:
+                with self._lock:
+                    self._open.discard(channel)
+                    channel.close()
+        finally:
+            self._alone.release()
+
+    def _ask(self, channel: pycares.Channel, host: str, end: float) -> dict[int, Answer]:
+        box: _Box = SimpleQueue()
+        for kind in (_A, _AAAA):
+            self._send(channel, host, kind, box)
+        answers: dict[int, Answer] = {}
+        while len(answers) < 2:
+            try:
+                kind, result, error = box.get(timeout=max(0.0, end - time.monotonic()))
+            except Empty:
+                break
+            if self._stopped:
+                raise Stopped
+            answers[kind] = answer = _read(host, kind, result, error)
+            if answer.error == ares.ARES_ENOTFOUND:
+                break
+            if answer.addresses:
+                end = min(end, time.monotonic() + _SECOND_ANSWER_SECONDS)
+        return answers
+
+    def _send(self, channel: pycares.Channel, host: str, kind: int, box: _Box) -> None:
+        if self._stopped:
+            raise Stopped
+
+        def receive(result: pycares.DNSResult | None, error: int | None) -> None:
+            box.put((kind, result, error))
+
+        try:
+            channel.query(host, kind, callback=receive)
+        except pycares.AresError as error:
+            # c-ares reports such an error to the callback, too; the second report of one type changes nothing.
+            box.put((kind, None, error.args[0]))
+
+    def _count(self, *, answered: bool) -> None:
+        with self._lock:
+            self._silent = 0 if answered else self._silent + 1
+            self._look_ups += 1
+            full = self._look_ups % _LOOK_UPS_PER_CACHE == 0
+        if full and not self._stopped:
+            # Empties the cache and follows changes of resolv.conf; questions under way stay under way.
+            self._channel.reinit()
+
+
+def _open_channel(servers: list[str]) -> pycares.Channel:
+    def channel(flags: int) -> pycares.Channel:
+        return pycares.Channel(flags=flags, timeout=_FIRST_TRY_SECONDS, tries=_TRIES, servers=servers or None)
+
+    first = channel(pycares.ARES_FLAG_EDNS)
+    if len(first.servers) > 1:
+        return first
+    # After SERVFAIL or REFUSED c-ares asks the next server, and with only one the same five times over. This flag
+    # makes it pass such an answer on as the error it is.
+    first.close()
+    return channel(pycares.ARES_FLAG_EDNS | pycares.ARES_FLAG_NOCHECKRESP)
+
+
+def _server(text: str) -> str:
+    address, port = parse_nameserver(text)
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def _read(host: str, kind: int, result: pycares.DNSResult | None, error: int | None) -> Answer:
+    """Take the addresses at the end of the chain of aliases from one answer."""
+    if error == ares.ARES_ENOMEM:
+        raise MemoryError("c-ares is out of memory")
+    if error == ares.ARES_ENODATA:
+        return Answer()
+    if error is not None or result is None:
+        return Answer(error=error or ares.ARES_EBADRESP)
+    aliases: dict[str, str] = {}
+    found: dict[str, list[Address]] = {}
+    for record in result.answer:
+        owner = _plain(record.name)
+        if isinstance(record.data, pycares.CNAMERecordData):
+            aliases[owner] = _plain(record.data.cname)
+        elif record.type == kind and isinstance(record.data, pycares.ARecordData | pycares.AAAARecordData):
+            found.setdefault(owner, []).append(ip_address(record.data.addr))
+    name = host
+    for _ in range(_LONGEST_CHAIN):
+        if name in found:
+            return Answer(tuple(dict.fromkeys(found[name])))
+        if name not in aliases:
+            return Answer()
+        name = aliases[name]
+    # Aliases in a circle, or nearly: what most resolvers make of that.
+    return Answer(error=ares.ARES_ESERVFAIL)
+
+
+def _plain(name: str | bytes) -> str:
+    # pycares hands names that aren't ASCII over as bytes.
+    text = name if isinstance(name, str) else name.decode("latin-1")
+    return text.rstrip(".").lower()
+
+
+def _conclude(host: str, answers: dict[int, Answer]) -> tuple[Address, ...]:
+    v4 = answers.get(_A, Answer()).addresses
+    v6 = answers.get(_AAAA, Answer()).addresses
+    addresses = tuple(address for address in chain.from_iterable(zip_longest(v4, v6)) if address is not None)
+    if addresses:
+        return addresses
+    errors = [answer.error for answer in answers.values() if answer.error is not None]
+    if ares.ARES_ENOTFOUND in errors:
+        raise CrawlFailed(Outcome.DNS_NOT_FOUND, f"{host} does not exist")
+    if len(answers) == 2 and not errors:
+        raise CrawlFailed(Outcome.DNS_NOT_FOUND, f"{host} has no address")
+    reason = _plain(ares.strerror(errors[0])) if errors else "no answer in time"
+    raise CrawlFailed(Outcome.DNS_FAILURE, f"{host}: {reason}")
