@@ -1,0 +1,84 @@
+"""Connections: made, refused, lost and made again."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.store.builders import column
+from vmcrawl.settings import DatabaseSettings
+from vmcrawl.store.connection import BadDatabaseUrl, DatabaseUnavailable, connect
+from vmcrawl.store.database import Database
+
+
+def _nowhere(tmp_path: Path) -> DatabaseSettings:
+    return DatabaseSettings(url=f"postgresql://me@/db?host={tmp_path}")
+
+
+def _backend(connection: psycopg.Connection) -> int:
+    return connection.info.backend_pid
+
+
+def test_a_server_that_cannot_be_reached_is_unavailable(tmp_path: Path):
+    with pytest.raises(DatabaseUnavailable, match="No such file"):
+        connect(_nowhere(tmp_path))
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:s3cret@host/db?nonsense=1", "hunter2 s3cret", "host=x port=s3cret"])
+def test_a_url_that_cannot_be_read_is_refused_without_repeating_a_password(url: str):
+    with pytest.raises((BadDatabaseUrl, DatabaseUnavailable)) as caught:
+        connect(DatabaseSettings(url=url))
+    if isinstance(caught.value, BadDatabaseUrl):
+        assert "s3cret" not in str(caught.value)
+
+
+def test_nothing_stays_in_the_session(connection: psycopg.Connection):
+    for _ in range(20):
+        connection.execute("SELECT %s::int", [1])
+    assert column(connection, "SELECT count(*) FROM pg_prepared_statements") == [0]
+    assert connection.autocommit
+
+
+def test_a_lost_connection_is_made_again(database_url: str, connection: psycopg.Connection):
+    database = Database(DatabaseSettings(url=database_url))
+    first = database.run(_backend)
+    connection.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+    assert column(connection, "SELECT 1") == [1]
+    assert database.run(lambda own: column(own, "SELECT pg_backend_pid()")) != [first]
+    database.close()
+
+
+def test_a_connection_that_does_not_come_back_is_unavailable(database_url: str, connection: psycopg.Connection):
+    database = Database(DatabaseSettings(url=database_url), patience_seconds=(0.0, 0.0))
+    attempts: list[int] = []
+
+    def lose(own: psycopg.Connection) -> None:
+        attempts.append(own.info.backend_pid)
+        connection.execute("SELECT pg_terminate_backend(%s, 5000)", [attempts[-1]])
+        own.execute("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        database.run(lose)
+    assert len(set(attempts)) == 3
+    database.close()
+
+
+def test_the_first_connection_is_tried_once(tmp_path: Path):
+    database = Database(_nowhere(tmp_path), patience_seconds=(3600.0,))
+    with pytest.raises(DatabaseUnavailable):
+        database.run(_backend)
+    database.close()
+
+
+def test_an_error_of_the_statement_is_not_tried_again(database_url: str):
+    database = Database(DatabaseSettings(url=database_url), patience_seconds=(3600.0,))
+    attempts: list[int] = []
+
+    def fail(connection: psycopg.Connection) -> None:
+        attempts.append(1)
+        connection.execute("SELECT 1 / 0")
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        database.run(fail)
+    assert attempts == [1]
+    database.close()

@@ -1,0 +1,189 @@
+"""Who crawls what: leases on due domains, so that any number of processes never crawl one twice."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from vmcrawl.domain import Domain
+from vmcrawl.exclusion import Exclusions
+from vmcrawl.observation import RobotsRecord
+
+_ROBOTS_LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A domain that is ours to crawl until the lease ends, and what earlier crawls know that this one can use."""
+
+    domain: Domain
+    #: Failures in a row before this crawl.
+    failures: int
+    #: Where NodeInfo was found last time.
+    nodeinfo_url: str | None
+    #: Rules of the domain itself and of the host in ``nodeinfo_url``, as far as they are young enough to hold.
+    robots: tuple[RobotsRecord, ...]
+
+
+def claim(
+    connection: psycopg.Connection,
+    holder: str,
+    limit: int,
+    now: datetime,
+    lease: timedelta,
+    *,
+    run_id: int,
+    named: bool = False,
+    suspects: bool = False,
+    due_before: datetime | None = None,
+    robots_lifetime: timedelta = _ROBOTS_LIFETIME,
+) -> list[Claim]:
+    """Lease up to ``limit`` due domains to ``holder``, a process of run ``run_id``, until ``now + lease``.
+
+    Longest due first; one statement. The due time moves, too: a domain that kills its crawler is not first in line
+    again. With ``named`` only domains that :mod:`vmcrawl.store.wants` marked for this run; with ``suspects`` only
+    domains that were in flight when their process died, otherwise only others; with ``due_before`` nothing that fell
+    due after that moment. Domains under another lease, and those that asked us to stay away for a time, are left alone.
+
+    Rows that others are just claiming are passed over, so fewer than ``limit`` does not mean that no more are due.
+    """
+    rows = connection.execute(
+        _CLAIM[named, suspects],
+        {
+            "holder": holder,
+            "limit": limit,
+            "now": now,
+            "until": now + lease,
+            "run_id": run_id,
+            "due_before": now if due_before is None else min(now, due_before),
+            "rules_since": now - robots_lifetime,
+        },
+    )
+    return [_claim(*row) for row in rows]
+
+
+def renew(connection: psycopg.Connection, holder: str, until: datetime) -> int:
+    """Prolong every lease of ``holder``; returns how many there are. Does not touch an index (a HOT update)."""
+    return connection.execute(
+        "WITH held AS MATERIALIZED ("
+        " SELECT domain FROM domains WHERE lease_holder = %(holder)s ORDER BY domain FOR UPDATE)"
+        " UPDATE domains SET leased_until = %(until)s FROM held WHERE domains.domain = held.domain",
+        {"holder": holder, "until": until},
+    ).rowcount
+
+
+def release(connection: psycopg.Connection, holder: str, domains: Collection[Domain] | None = None) -> int:
+    """Give leases of ``holder`` back, all or those of ``domains``; they are due at once. Returns how many."""
+    return connection.execute(
+        "WITH held AS MATERIALIZED ("
+        " SELECT domain FROM domains"
+        " WHERE lease_holder = %(holder)s AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s))"
+        " ORDER BY domain FOR UPDATE)"
+        " UPDATE domains SET leased_until = NULL, lease_holder = NULL, lease_run = NULL,"
+        " due_at = least(due_at, now())"
+        " FROM held WHERE domains.domain = held.domain",
+        {"holder": holder, "domains": None if domains is None else list(domains)},
+    ).rowcount
+
+
+def release_dead(connection: psycopg.Connection, holder: str, in_flight: Collection[Domain] | None = None) -> int:
+    """Give back what a process held that died; returns how many domains are suspected of having killed it.
+
+    Those are the ones ``in_flight``, or all it held where that is not known.
+    """
+    with connection.transaction():
+        row = connection.execute(
+            "WITH held AS MATERIALIZED ("
+            " SELECT domain FROM domains WHERE lease_holder = %(holder)s"
+            " AND (%(in_flight)s::text[] IS NULL OR domain = ANY (%(in_flight)s)) ORDER BY domain FOR UPDATE),"
+            " suspected AS ("
+            " UPDATE domains SET suspect = true FROM held WHERE domains.domain = held.domain RETURNING 1)"
+            " SELECT count(*) FROM suspected",
+            {"holder": holder, "in_flight": None if in_flight is None else list(in_flight)},
+        ).fetchone()
+        release(connection, holder)
+    return 0 if row is None else int(row[0])
+
+
+def held_by(connection: psycopg.Connection, holder: str) -> list[Claim]:
+    """What ``holder`` has under lease, without the rules of robots.txt."""
+    rows = connection.execute(
+        "SELECT domain, failures, nodeinfo_url FROM domains WHERE lease_holder = %s ORDER BY domain", [holder]
+    )
+    return [Claim(Domain(domain), failures, nodeinfo_url, ()) for domain, failures, nodeinfo_url in rows]
+
+
+def count_due(
+    connection: psycopg.Connection,
+    now: datetime,
+    *,
+    run_id: int | None = None,
+    named: bool = False,
+    suspects: bool = False,
+) -> int:
+    """Count what :func:`claim` could lease now, with the same meaning of ``run_id``, ``named`` and ``suspects``."""
+    row = connection.execute(
+        f"SELECT count(*) FROM domains WHERE {_FREE} AND suspect = %(suspects)s"
+        " AND (NOT %(named)s OR wanted_by = %(run_id)s)",
+        {"now": now, "due_before": now, "run_id": run_id, "named": named, "suspects": suspects},
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def load_exclusions(connection: psycopg.Connection) -> Exclusions:
+    """Read whom never to ask: the operator's exclusions, and the hard entries of the DNI list with all below them."""
+    rows = connection.execute(
+        "SELECT domain, subdomains FROM exclusions UNION ALL SELECT domain, true FROM dni WHERE severity = 'hard'"
+    ).fetchall()
+    return Exclusions(
+        exact=frozenset(domain for domain, subdomains in rows if not subdomains),
+        trees=frozenset(domain for domain, subdomains in rows if subdomains),
+    )
+
+
+_FREE = """
+    due_at <= %(due_before)s
+    AND (leased_until IS NULL OR leased_until <= %(now)s)
+    AND (retry_after_until IS NULL OR retry_after_until <= %(now)s)
+"""
+# The CTE is materialized, or a join could run it, and lease, more than once.
+_DUE = f"""
+WITH due AS MATERIALIZED (
+    SELECT domain, due_at FROM domains WHERE {_FREE}
+"""
+_LEASE = """
+    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE domains
+    SET leased_until = %(until)s, lease_holder = %(holder)s, lease_run = %(run_id)s, due_at = %(until)s
+    FROM due WHERE domains.domain = due.domain
+    RETURNING domains.domain, domains.failures, domains.nodeinfo_url, due.due_at AS was_due_at
+)
+SELECT leased.domain, leased.failures, leased.nodeinfo_url,
+       own.host, own.read_at, own.rules, backend.host, backend.read_at, backend.rules
+FROM leased
+LEFT JOIN robots AS own ON own.host = leased.domain AND own.read_at > %(rules_since)s
+LEFT JOIN robots AS backend
+       ON backend.host = substring(leased.nodeinfo_url from '^https://([^/:?#]+)')
+      AND backend.host <> leased.domain AND backend.read_at > %(rules_since)s
+ORDER BY leased.was_due_at, leased.domain
+"""
+# By (named, suspects): the text decides which partial index serves, so it is no parameter.
+_CLAIM = {
+    (False, False): _DUE + " AND NOT suspect" + _LEASE,
+    (False, True): _DUE + " AND suspect" + _LEASE,
+    (True, False): _DUE + " AND NOT suspect AND wanted_by = %(run_id)s" + _LEASE,
+    (True, True): _DUE + " AND suspect AND wanted_by = %(run_id)s" + _LEASE,
+}
+
+
+def _claim(domain: str, failures: int, nodeinfo_url: str | None, *robots: object) -> Claim:
+    records = (_robots_record(*robots[:3]), _robots_record(*robots[3:]))
+    return Claim(Domain(domain), failures, nodeinfo_url, tuple(record for record in records if record is not None))
+
+
+def _robots_record(host: object, read_at: object, rules: object) -> RobotsRecord | None:
+    if isinstance(host, str) and isinstance(read_at, datetime) and isinstance(rules, str):
+        return RobotsRecord(host, read_at, rules)
+    return None

@@ -1,0 +1,38 @@
+"""One connection to Postgres: how it is made, and what it means when it cannot be."""
+
+import psycopg
+
+from vmcrawl.settings import DatabaseSettings
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached now; trying again later may help."""
+
+
+class BadDatabaseUrl(ValueError):
+    """``database.url`` is not something libpq can read."""
+
+
+def connect(settings: DatabaseSettings) -> psycopg.Connection:
+    """Open a connection in autocommit mode; every function of the store opens its own short transaction.
+
+    An empty ``url`` leaves everything to libpq's own ``PG*`` variables; for the embedded server,
+    :func:`vmcrawl.embedded.running` gives a url. Works through PgBouncer in transaction mode: no statement is prepared,
+    no session state is kept, and nothing but ``application_name`` and ``client_encoding`` is sent at the start.
+
+    Raises :class:`DatabaseUnavailable`, :class:`BadDatabaseUrl`.
+    """
+    try:
+        return psycopg.connect(
+            settings.url,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=max(2, round(settings.connect_timeout.total_seconds())),
+            application_name="vmcrawl",
+            client_encoding="UTF8",
+        )
+    except psycopg.ProgrammingError:
+        # Without the cause: libpq quotes the string it cannot read, and a password may be in it.
+        raise BadDatabaseUrl("database.url is neither a postgresql:// URL nor a libpq connection string") from None
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(" ".join(str(error).split())) from error

@@ -1,0 +1,60 @@
+"""A connection that comes back: what a long-lived process holds instead of one connection."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+
+from vmcrawl.settings import DatabaseSettings
+from vmcrawl.store.connection import DatabaseUnavailable, connect
+
+T = TypeVar("T")
+
+#: Waits between attempts: a restart or a failover takes seconds, and a run need not die of it.
+_PATIENCE_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class Database:
+    """Runs functions of the store, over one connection that is opened when needed and again when it is lost.
+
+    For one thread. What is run must bear being run twice, since a connection can be lost after the commit.
+    """
+
+    def __init__(self, settings: DatabaseSettings, patience_seconds: tuple[float, ...] = _PATIENCE_SECONDS) -> None:
+        self._settings = settings
+        self._patience_seconds = patience_seconds
+        self._connection: psycopg.Connection | None = None
+
+    def run(self, work: Callable[[psycopg.Connection], T]) -> T:
+        """Return ``work(connection)``; when the connection is lost, try again on a new one.
+
+        Raises :class:`DatabaseUnavailable` when that does not help for some fifteen seconds, and whatever ``work``
+        raises for other reasons. The first connection is tried once: a wrong address should not take as long.
+        """
+        self._open()
+        for wait_seconds in (*self._patience_seconds, None):
+            try:
+                return work(self._open())
+            except (DatabaseUnavailable, psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if not self._lost():
+                    raise
+                if wait_seconds is None:
+                    raise DatabaseUnavailable(" ".join(str(error).split())) from error
+                time.sleep(wait_seconds)
+        raise AssertionError("the last round returns or raises")
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = None
+            self._connection = connect(self._settings)
+        return self._connection
+
+    def _lost(self) -> bool:
+        return self._connection is None or self._connection.closed

@@ -1,0 +1,285 @@
+"""Writing down what crawls saw: the verdict, what it means for the published row, what the next crawl can use."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import errors
+
+from vmcrawl.domain import Domain
+from vmcrawl.meaning import Meaning
+from vmcrawl.observation import Observation, RobotsRecord
+from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
+from vmcrawl.schedule import Appointment
+
+log = logging.getLogger(__name__)
+
+#: A value that Postgres, or psycopg on the way to it, will not have; another batch may still be written.
+_SPOILED = (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded, UnicodeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One finished crawl with what was decided about it: when to come again, and what its version means."""
+
+    observation: Observation
+    appointment: Appointment
+    #: Set for ``ok``, None for every other outcome.
+    meaning: Meaning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch."""
+
+    #: Verdicts that stand in the ledger now; those of an earlier attempt at the same batch count again.
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    #: Results that came after their lease had ended; somebody else has crawled the domain, or will.
+    lost: int = 0
+    #: Verdicts that had to become ``internal_error`` because what was seen could not be stored.
+    spoiled: int = 0
+
+    def __add__(self, other: "Recorded") -> "Recorded":
+        outcomes = Counter(self.outcomes) + Counter(other.outcomes)
+        return Recorded(outcomes, self.lost + other.lost, self.spoiled + other.spoiled)
+
+
+def record(connection: psycopg.Connection, results: Sequence[Result], holder: str) -> Recorded:
+    """Write a batch of results, atomically, for the domains that ``holder`` still has under lease.
+
+    May be called again with the same batch when the connection was lost: nothing is written twice. Rows are locked in
+    the order of their keys, table after table, so that any number of writers wait for each other only in one
+    direction. If Postgres refuses a value (a NUL, half a surrogate pair, a number out of range), the batch is halved
+    until the row is alone: it becomes ``internal_error``, all others are stored.
+    """
+    latest = {result.observation.domain: result for result in results}
+    return _record(connection, [latest[domain] for domain in sorted(latest)], holder)
+
+
+def _record(connection: psycopg.Connection, results: Sequence[Result], holder: str) -> Recorded:
+    if not results:
+        return Recorded()
+    try:
+        with connection.transaction():
+            return _write(connection, results, holder)
+    except _SPOILED as error:
+        spoiled = error
+    if len(results) == 1:
+        return _record_unstorable(connection, results[0], holder, spoiled)
+    # Halves are transactions of their own: while one waits it holds no lock of the other.
+    middle = len(results) // 2
+    return _record(connection, results[:middle], holder) + _record(connection, results[middle:], holder)
+
+
+def _record_unstorable(connection: psycopg.Connection, result: Result, holder: str, error: Exception) -> Recorded:
+    observation = result.observation
+    log.error("the result of %a cannot be stored", observation.domain, exc_info=error)
+    bare = Observation(
+        observation.domain,
+        observation.observed_at,
+        Outcome.INTERNAL_ERROR,
+        f"what was seen cannot be stored ({type(error).__name__})",
+        requests=observation.requests,
+        duration_seconds=observation.duration_seconds,
+    )
+    failures = min(max(result.appointment.failures, 1), 1_000_000)
+    try:
+        with connection.transaction():
+            written = _write(connection, [Result(bare, replace(result.appointment, failures=failures))], holder)
+    except _SPOILED:
+        # Only the name or the times are left to be at fault: the lease runs out, and the domain is due again.
+        log.exception("%a cannot have a verdict at all", observation.domain)
+        return Recorded(lost=1)
+    return replace(written, spoiled=len(written.outcomes))
+
+
+def _write(connection: psycopg.Connection, results: Sequence[Result], holder: str) -> Recorded:
+    ours = _update_ledger(connection, results, holder)
+    standing = ours | (_written_before(connection, results) if len(ours) < len(results) else set())
+    outcomes = Counter(str(r.observation.outcome) for r in results if r.observation.domain in standing)
+    kept = [result for result in results if result.observation.domain in ours]
+    _add_aliases(connection, kept)
+    _write_versions(connection, kept)
+    _write_sightings(connection, kept)
+    _remove_sightings(connection, kept)
+    _write_robots(connection, kept)
+    return Recorded(outcomes, lost=len(results) - len(standing))
+
+
+def _update_ledger(connection: psycopg.Connection, results: Sequence[Result], holder: str) -> set[Domain]:
+    seen = [result.observation for result in results]
+    rows = connection.execute(
+        _UPDATE_LEDGER,
+        {
+            "holder": holder,
+            "domains": [o.domain for o in seen],
+            "outcomes": [str(o.outcome) for o in seen],
+            "details": [o.detail for o in seen],
+            "aliases": [o.alias_of if o.outcome is Outcome.ALIAS else None for o in seen],
+            "failures": [result.appointment.failures for result in results],
+            "due": [result.appointment.due_at for result in results],
+            "not_before": [result.appointment.not_before for result in results],
+            "nodeinfo_urls": [o.nodeinfo_url for o in seen],
+            "observed": [o.observed_at for o in seen],
+        },
+    )
+    return {domain for (domain,) in rows}
+
+
+def _written_before(connection: psycopg.Connection, results: Sequence[Result]) -> set[Domain]:
+    """Find the results that an earlier attempt wrote, whose success we were not told of."""
+    seen = [result.observation for result in results]
+    rows = connection.execute(
+        "SELECT domains.domain FROM domains"
+        " JOIN unnest(%(domains)s::text[], %(outcomes)s::text[], %(observed)s::timestamptz[])"
+        "      AS result (domain, outcome, observed_at) ON result.domain = domains.domain"
+        " WHERE domains.last_crawled_at = result.observed_at AND domains.outcome = result.outcome",
+        {
+            "domains": [o.domain for o in seen],
+            "outcomes": [str(o.outcome) for o in seen],
+            "observed": [o.observed_at for o in seen],
+        },
+    )
+    return {domain for (domain,) in rows}
+
+
+def _add_aliases(connection: psycopg.Connection, results: Sequence[Result]) -> None:
+    named = [(r.observation.alias_of, r.observation.observed_at) for r in results if r.observation.alias_of]
+    confirmed = {r.observation.alias_of for r in results if r.observation.outcome is Outcome.ALIAS}
+    aliases = sorted({name: seen_at for name, seen_at in named if name in confirmed}.items())
+    if aliases:
+        connection.execute(
+            "INSERT INTO domains (domain, source, added_at, due_at)"
+            " SELECT domain, 'alias', seen_at, seen_at"
+            " FROM unnest(%s::text[], %s::timestamptz[]) AS alias (domain, seen_at) ORDER BY domain"
+            " ON CONFLICT DO NOTHING",
+            [[domain for domain, _ in aliases], [seen_at for _, seen_at in aliases]],
+        )
+
+
+def _write_versions(connection: psycopg.Connection, results: Sequence[Result]) -> None:
+    distinct = {
+        (o.software, o.version, o.upstream_version): result.meaning
+        for result in results
+        if (o := result.observation).outcome is Outcome.OK
+    }
+    if distinct:
+        meanings = list(distinct.values())
+        connection.execute(
+            _WRITE_VERSIONS,
+            {
+                "software": [software for software, _, _ in distinct],
+                "version": [version for _, version, _ in distinct],
+                "upstream": [upstream for _, _, upstream in distinct],
+                "release": [m and m.release for m in meanings],
+                "branch": [m and m.branch for m in meanings],
+                "fork": [m and m.fork for m in meanings],
+                "support": [None if m is None else str(m.support) for m in meanings],
+                "patched": [m and m.patched for m in meanings],
+                "parser": [0 if m is None else m.parser for m in meanings],
+            },
+        )
+
+
+def _write_sightings(connection: psycopg.Connection, results: Sequence[Result]) -> None:
+    good = [result.observation for result in results if result.observation.outcome is Outcome.OK]
+    if good:
+        connection.execute(
+            _WRITE_SIGHTINGS,
+            {
+                "domains": [o.domain for o in good],
+                "software": [o.software for o in good],
+                "version": [o.version for o in good],
+                "upstream": [o.upstream_version for o in good],
+                "active_users": [o.active_users for o in good],
+                "observed": [o.observed_at for o in good],
+            },
+        )
+
+
+def _remove_sightings(connection: psycopg.Connection, results: Sequence[Result]) -> None:
+    gone = [r.observation.domain for r in results if r.observation.outcome in REMOVES_PUBLISHED]
+    if gone:
+        connection.execute("DELETE FROM sightings WHERE domain = ANY (%s)", [gone])
+
+
+def _write_robots(connection: psycopg.Connection, results: Sequence[Result]) -> None:
+    records: dict[str, RobotsRecord] = {}
+    for fresh in (robots for result in results for robots in result.observation.robots):
+        if fresh.host not in records or records[fresh.host].read_at < fresh.read_at:
+            records[fresh.host] = fresh
+    if records:
+        connection.execute(
+            "INSERT INTO robots (host, read_at, rules)"
+            " SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) AS record (host, read_at, rules)"
+            ' ORDER BY record.host COLLATE "C"'
+            " ON CONFLICT (host) DO UPDATE SET read_at = excluded.read_at, rules = excluded.rules"
+            " WHERE robots.read_at < excluded.read_at",
+            [list(records), [r.read_at for r in records.values()], [r.rules for r in records.values()]],
+        )
+
+
+_UPDATE_LEDGER = """
+WITH held AS MATERIALIZED (
+    SELECT domain FROM domains
+    WHERE domain = ANY (%(domains)s) AND lease_holder = %(holder)s
+    ORDER BY domain FOR UPDATE
+)
+UPDATE domains
+SET outcome = result.outcome, detail = result.detail, alias_of = result.alias_of, failures = result.failures,
+    due_at = result.due_at, retry_after_until = result.not_before,
+    nodeinfo_url = coalesce(result.nodeinfo_url, domains.nodeinfo_url),
+    last_crawled_at = result.observed_at, crawled_in = domains.lease_run,
+    leased_until = NULL, lease_holder = NULL, lease_run = NULL, wanted_by = NULL, suspect = false
+FROM held
+JOIN unnest(
+    %(domains)s::text[], %(outcomes)s::text[], %(details)s::text[], %(aliases)s::text[], %(failures)s::integer[],
+    %(due)s::timestamptz[], %(not_before)s::timestamptz[], %(nodeinfo_urls)s::text[], %(observed)s::timestamptz[]
+) AS result (domain, outcome, detail, alias_of, failures, due_at, not_before, nodeinfo_url, observed_at)
+  ON result.domain = held.domain
+WHERE domains.domain = held.domain
+RETURNING domains.domain
+"""
+
+# What is there already and means the same is not touched: hundreds of writers see the same few strings all day.
+# A reader that is older than the one who wrote a row changes nothing.
+_WRITE_VERSIONS = """
+INSERT INTO versions (software, version, upstream_version, release, branch, fork, support, patched, parser)
+SELECT said.*
+FROM unnest(
+    %(software)s::text[], %(version)s::text[], %(upstream)s::text[], %(release)s::text[], %(branch)s::text[],
+    %(fork)s::text[], %(support)s::text[], %(patched)s::boolean[], %(parser)s::integer[]
+) AS said (software, version, upstream_version, release, branch, fork, support, patched, parser)
+LEFT JOIN versions AS known
+       ON known.software = said.software AND known.version = said.version
+      AND coalesce(known.upstream_version, '') = coalesce(said.upstream_version, '')
+WHERE known.id IS NULL
+   OR known.parser <= said.parser
+      AND (known.release, known.branch, known.fork, known.support, known.patched, known.parser)
+          IS DISTINCT FROM (said.release, said.branch, said.fork, said.support, said.patched, said.parser)
+ORDER BY said.software COLLATE "C", said.version COLLATE "C", coalesce(said.upstream_version, '') COLLATE "C"
+ON CONFLICT (software, version, coalesce(upstream_version, '')) DO UPDATE
+SET release = excluded.release, branch = excluded.branch, fork = excluded.fork, support = excluded.support,
+    patched = excluded.patched, parser = excluded.parser
+WHERE versions.parser <= excluded.parser
+"""
+
+# A domain that was excluded while its crawl was in flight is not published any more.
+_WRITE_SIGHTINGS = """
+INSERT INTO sightings (domain, version_id, active_users, first_seen_at, last_seen_at)
+SELECT seen.domain, versions.id, seen.active_users, seen.observed_at, seen.observed_at
+FROM unnest(
+    %(domains)s::text[], %(software)s::text[], %(version)s::text[], %(upstream)s::text[],
+    %(active_users)s::bigint[], %(observed)s::timestamptz[]
+) AS seen (domain, software, version, upstream_version, active_users, observed_at)
+JOIN versions
+  ON versions.software = seen.software AND versions.version = seen.version
+ AND coalesce(versions.upstream_version, '') = coalesce(seen.upstream_version, '')
+WHERE refused_by(seen.domain) IS NULL
+ORDER BY seen.domain COLLATE "C"
+ON CONFLICT (domain) DO UPDATE
+SET version_id = excluded.version_id, active_users = excluded.active_users, last_seen_at = excluded.last_seen_at
+WHERE sightings.last_seen_at < excluded.last_seen_at
+"""
