@@ -1,0 +1,32 @@
+"""Running ``vmcrawl`` as its users do: as a program, against a database and the simulated Fediverse."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_PROJECT = Path(__file__).parents[1]
+
+
+def environment(database_url: str, **more: str) -> dict[str, str]:
+    """The environment of a program that is to see nothing of ours but this database."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "VMCRAWL_"))}
+    return {**ours, "VMCRAWL_DATABASE_URL": database_url, **more}
+
+
+def start(arguments: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
+    """Start the program in a process group of its own; its output is piped."""
+    command = [sys.executable, "-m", "vmcrawl", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=_PROJECT, env=dict(env), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+def vmcrawl(*arguments: str, env: Mapping[str, str], timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    """Run the program to its end."""
+    command = [sys.executable, "-m", "vmcrawl", *arguments]
+    return subprocess.run(
+        command, cwd=_PROJECT, env=dict(env), capture_output=True, text=True, timeout=timeout, check=False
+    )

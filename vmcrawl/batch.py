@@ -1,0 +1,239 @@
+"""One batch run: decide what it covers, keep the pool at work on it, settle the suspects, close the books."""
+
+import logging
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from platform import node
+
+from vmcrawl.domain import Domain
+from vmcrawl.machine import usable_cores
+from vmcrawl.observation import Observation
+from vmcrawl.outcome import Outcome
+from vmcrawl.pool import Death, Pool, Watch
+from vmcrawl.schedule import next_appointment
+from vmcrawl.settings import Settings
+from vmcrawl.store import claims, results, runs, upkeep, wants
+from vmcrawl.store.claims import Claim
+from vmcrawl.store.database import Database
+from vmcrawl.store.migrations import prepare
+from vmcrawl.store.results import Result
+from vmcrawl.store.runs import RunStatus
+from vmcrawl.worker import Orders, Progress
+
+log = logging.getLogger(__name__)
+
+#: Measured best on small machines; each thread holds one crawl from start to finish.
+_PROCESSES_PER_CORE = 2
+_THREADS = 128
+#: A process is worth starting for so many domains.
+_DOMAINS_PER_PROCESS = 32
+_HEARTBEAT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run covers: the named domains, or (``names`` None) whatever is due, or everything; ``limit`` at most."""
+
+    names: Sequence[Domain] | None = None
+    everything: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a run has come."""
+
+    planned: int
+    in_flight: int
+    outcomes: Mapping[str, int]
+
+    @property
+    def crawled(self) -> int:
+        """Domains with a verdict so far."""
+        return sum(self.outcomes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended."""
+
+    run_id: int
+    status: RunStatus
+    planned: int
+    crawled: int
+    outcomes: Mapping[str, int]
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How the outside steers and watches a run."""
+
+    #: SIGTERM or Ctrl-C has come.
+    interrupted: Callable[[], bool] = lambda: False
+    #: Called a few times a second with how far the run has come.
+    show: Callable[[Standing], None] = lambda standing: None
+
+
+def run_batch(settings: Settings, selection: Selection, control: Control) -> RunSummary:
+    """Crawl what ``selection`` covers and write every verdict to the database; returns how it ended.
+
+    Raises :class:`vmcrawl.store.connection.DatabaseUnavailable` when the database cannot be reached, and
+    :class:`vmcrawl.pool.PoolBroken` when crawler processes only die; the run is then closed as ``failed``, if it can.
+    """
+    database = Database(settings.database)
+    try:
+        database.run(partial(prepare, retention=settings.publish.retention))
+        return _Run(settings, database, selection, control).run()
+    finally:
+        database.close()
+
+
+class _Run:
+    """One run in progress: the parent's side of it."""
+
+    def __init__(self, settings: Settings, database: Database, selection: Selection, control: Control) -> None:
+        self._settings = settings
+        self._database = database
+        self._selection = selection
+        self._control = control
+        self._started = time.monotonic()
+        self._started_at = datetime.now(UTC)
+        self._run_id = 0
+        self._planned = 0
+        self._outcomes: Counter[str] = Counter()
+        self._in_flight: dict[str, int] = {}
+        self._beat_at = 0.0
+
+    def run(self) -> RunSummary:
+        now = self._started_at
+        self._database.run(lambda connection: runs.close_stale(connection, now))
+        self._run_id = self._database.run(lambda connection: runs.start_run(connection, now, host=node()))
+        status = RunStatus.FAILED
+        try:
+            self._planned = self._plan()
+            log.info("run %d: %d domains", self._run_id, self._planned)
+            self._crawl()
+            self._settle_suspects()
+            status = self._status()
+        finally:
+            self._close(status)
+        seconds = time.monotonic() - self._started
+        outcomes = dict(self._outcomes)
+        return RunSummary(self._run_id, status, self._planned, sum(outcomes.values()), outcomes, seconds)
+
+    def _plan(self) -> int:
+        selection, run_id, now = self._selection, self._run_id, self._started_at
+        if selection.names is not None:
+            names = selection.names[: selection.limit]
+            planned = self._database.run(lambda connection: wants.want(connection, run_id, names, now))
+        elif selection.everything:
+            planned = self._database.run(lambda connection: wants.want_all(connection, run_id, now, selection.limit))
+        elif (limit := selection.limit) is not None:
+            planned = self._database.run(lambda connection: wants.want_due(connection, run_id, now, limit))
+        else:
+            planned = self._database.run(lambda connection: claims.count_due(connection, now))
+        self._database.run(lambda connection: runs.plan(connection, run_id, planned))
+        return planned
+
+    def _crawl(self) -> None:
+        if not self._planned:
+            return
+        wanted = self._settings.crawl.processes or _PROCESSES_PER_CORE * usable_cores()
+        size = min(wanted, -(-self._planned // _DOMAINS_PER_PROCESS))
+        threads = self._settings.crawl.threads or _THREADS
+        watch = Watch(self._note, self._suspect, self._should_stop, self._tick)
+        Pool(size, partial(self._orders, threads=threads, suspects=False), watch).run(self._grace)
+
+    def _settle_suspects(self) -> None:
+        """Crawl alone, one per process, what was in flight when a process died: whoever kills again is found out."""
+        if self._should_stop():
+            return
+        run_id, now = self._run_id, datetime.now(UTC)
+        named = self._named
+        suspects = self._database.run(
+            lambda connection: claims.count_due(connection, now, run_id=run_id, named=named, suspects=True)
+        )
+        if not suspects:
+            return
+        log.warning("%d domains were in flight when a crawler process died: crawled alone now", suspects)
+        wanted = self._settings.crawl.processes or _PROCESSES_PER_CORE * usable_cores()
+        watch = Watch(self._note, self._convict, self._should_stop, self._tick)
+        Pool(min(wanted, suspects), partial(self._orders, threads=1, suspects=True), watch).run(self._grace)
+
+    @property
+    def _named(self) -> bool:
+        return self._selection != Selection()
+
+    @property
+    def _grace(self) -> float:
+        return self._settings.crawl.grace.total_seconds()
+
+    def _orders(self, holder: str, *, threads: int, suspects: bool) -> Orders:
+        due_before = datetime.now(UTC) if suspects else self._started_at
+        return Orders(self._settings, holder, threads, self._run_id, self._named, suspects, due_before)
+
+    def _note(self, holder: str, progress: Progress) -> None:
+        self._outcomes.update(progress.outcomes)
+        self._in_flight[holder] = progress.in_flight
+
+    def _suspect(self, death: Death) -> None:
+        self._in_flight.pop(death.holder, None)
+        if death.exit_code == os.EX_TEMPFAIL:
+            # It lost the database, for longer than it may: no domain is to blame.
+            self._database.run(lambda connection: claims.release(connection, death.holder))
+            return
+        number = self._database.run(lambda connection: claims.release_dead(connection, death.holder))
+        log.warning("%d domains were in flight in the process that died", number)
+
+    def _convict(self, death: Death) -> None:
+        """A process that crawled one domain alone has died: that domain gets its verdict from us."""
+        self._in_flight.pop(death.holder, None)
+        held = self._database.run(lambda connection: claims.held_by(connection, death.holder))
+        batch = [self._verdict_of_death(claim, death) for claim in held]
+        recorded = self._database.run(lambda connection: results.record(connection, batch, death.holder))
+        self._outcomes.update(recorded.outcomes)
+
+    def _verdict_of_death(self, claim: Claim, death: Death) -> Result:
+        now = datetime.now(UTC)
+        detail = f"its crawl, alone in a process, ended that process with exit code {death.exit_code}"
+        log.error("%s: %s", claim.domain, detail)
+        outcome = Outcome.INTERNAL_ERROR
+        appointment = next_appointment(outcome, claim.failures, now, None, self._settings.schedule, random.random())
+        return Result(Observation(claim.domain, now, outcome, detail), appointment)
+
+    def _tick(self) -> None:
+        standing = Standing(self._planned, sum(self._in_flight.values()), dict(self._outcomes))
+        self._control.show(standing)
+        moment = time.monotonic()
+        if moment - self._beat_at >= _HEARTBEAT_SECONDS:
+            self._beat_at = moment
+            now, outcomes = datetime.now(UTC), standing.outcomes
+            self._database.run(lambda connection: runs.heartbeat(connection, self._run_id, now, outcomes))
+
+    def _should_stop(self) -> bool:
+        return self._control.interrupted() or self._out_of_time
+
+    @property
+    def _out_of_time(self) -> bool:
+        limit = self._settings.crawl.max_duration.total_seconds()
+        return 0 < limit < time.monotonic() - self._started
+
+    def _status(self) -> RunStatus:
+        if self._control.interrupted():
+            return RunStatus.INTERRUPTED
+        return RunStatus.PARTIAL if self._out_of_time else RunStatus.SUCCESS
+
+    def _close(self, status: RunStatus) -> None:
+        now = datetime.now(UTC)
+        # Counted in the ledger: what a process wrote just before it died was never reported.
+        counted = self._database.run(lambda connection: runs.count_outcomes(connection, self._run_id))
+        self._outcomes = Counter(counted)
+        self._database.run(lambda connection: runs.finish_run(connection, self._run_id, now, status, counted))
+        self._database.run(lambda connection: upkeep.sweep(connection, now))

@@ -1,0 +1,125 @@
+"""``vmcrawl crawl``: one batch run, or one after the other."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+from vmcrawl.batch import Control, RunSummary, Selection, run_batch
+from vmcrawl.commands.database import opened
+from vmcrawl.commands.display import progress_display, write_summary
+from vmcrawl.commands.names import read_names
+from vmcrawl.domain import Domain, InvalidDomain, parse_domain
+from vmcrawl.duration import parse_duration
+from vmcrawl.interruption import Interruption
+from vmcrawl.pool import PoolBroken
+from vmcrawl.settings import Settings
+from vmcrawl.store.runs import RunStatus
+
+log = logging.getLogger(__name__)
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = commands.add_parser("crawl", help="one batch run: the named domains, or everything due")
+    parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="crawl these now, due or not")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="names to crawl now, one a line; - for stdin")
+    parser.add_argument("--all", action="store_true", help="everything in the ledger, due or not")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N domains")
+    parser.add_argument("--max-duration", type=_duration, metavar="50m", help="stop claiming after this long")
+    parser.add_argument("--processes", type=_positive, metavar="N", help="crawler processes")
+    parser.add_argument("--threads", type=_positive, metavar="N", help="crawls in flight per process")
+    parser.add_argument("--every", type=_duration, metavar="1h", help="again and again, until SIGTERM")
+    parser.add_argument("--json", action="store_true", help="the summary as JSON")
+    parser.set_defaults(run=run, overrides=_overrides)
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Crawl; 0 when the run ended by itself, 1 when it failed, 128 + signal when it was told to end."""
+    if not settings.http.contact or settings.http.contact == type(settings.http)().contact:
+        log.warning("http.contact is not set: servers that are crawled cannot see whom to ask")
+    selection = _selection(arguments)
+    if selection is None:
+        return 2
+    with Interruption() as interruption, opened(settings) as ready:
+        interruption.patiently()
+        while True:
+            started = time.monotonic()
+            code = _one_run(ready, selection, interruption, arguments.json)
+            if arguments.every is None or interruption.came:
+                return interruption.exit_code or code
+            _sleep_until(started + arguments.every.total_seconds(), interruption)
+            if interruption.came:
+                return interruption.exit_code
+
+
+def _one_run(settings: Settings, selection: Selection, interruption: Interruption, as_json: bool) -> int:
+    try:
+        with progress_display(sys.stderr) as show:
+            summary = run_batch(settings, selection, Control(lambda: interruption.came, show))
+    except PoolBroken as error:
+        log.error("%s", error)
+        return 1
+    _write(summary, as_json)
+    return 1 if summary.status is RunStatus.FAILED else 0
+
+
+def _write(summary: RunSummary, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(summary)) + "\n")
+    else:
+        write_summary(summary, sys.stdout)
+    sys.stdout.flush()
+
+
+def _selection(arguments: argparse.Namespace) -> Selection | None:
+    if arguments.all and (arguments.domains or arguments.file):
+        log.error("--all and named domains exclude each other")
+        return None
+    if not arguments.domains and arguments.file is None:
+        return Selection(None, arguments.all, arguments.limit)
+    names: list[Domain] = []
+    for text in arguments.domains:
+        try:
+            names.append(parse_domain(text))
+        except InvalidDomain as error:
+            log.error("%r is not a domain that can be crawled: %s", text, error)
+            return None
+    if arguments.file is not None:
+        names += read_names(arguments.file).domains
+    return Selection(tuple(dict.fromkeys(names)), False, arguments.limit)
+
+
+def _sleep_until(moment: float, interruption: Interruption) -> None:
+    while not interruption.came and (left := moment - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[tuple[str, str], object]:
+    given = {
+        ("crawl", "processes"): arguments.processes,
+        ("crawl", "threads"): arguments.threads,
+        ("crawl", "max_duration"): arguments.max_duration,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        duration = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not duration:
+        raise argparse.ArgumentTypeError("must be longer than nothing")
+    return duration

@@ -1,0 +1,107 @@
+"""What a person sees: progress while a run goes on, tables at its end (rich)."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vmcrawl.batch import RunSummary, Standing
+
+log = logging.getLogger(__name__)
+
+_LOG_EVERY_SECONDS = 15.0
+#: Outcomes named in a progress line; the rest stands in the summary.
+_NAMED = 4
+
+
+@contextmanager
+def progress_display(stream: TextIO) -> Iterator[Callable[[Standing], None]]:
+    """Show how a run goes on: a live line on a terminal, a log line now and then elsewhere."""
+    if not stream.isatty():
+        yield _LogLines()
+        return
+    columns = (
+        SpinnerColumn(),
+        BarColumn(30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[outcomes]}", style="dim"),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+        task = progress.add_task("crawl", total=None, rate="", outcomes="")
+        started = time.monotonic()
+
+        def show(standing: Standing) -> None:
+            rate = f"{standing.crawled / max(time.monotonic() - started, 0.001):.0f}/s"
+            progress.update(
+                task,
+                total=max(standing.planned, standing.crawled),
+                completed=standing.crawled,
+                rate=rate,
+                outcomes=_most_frequent(standing.outcomes),
+            )
+
+        yield show
+
+
+class _LogLines:
+    """The same for a log: a line every quarter of a minute."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.monotonic()
+
+    def __call__(self, standing: Standing) -> None:
+        moment = time.monotonic()
+        if moment - self._last < _LOG_EVERY_SECONDS:
+            return
+        self._last = moment
+        log.info(
+            "%d of %d crawled, %.0f a second, %d in flight; %s",
+            standing.crawled,
+            standing.planned,
+            standing.crawled / (moment - self._started),
+            standing.in_flight,
+            _most_frequent(standing.outcomes),
+        )
+
+
+def write_summary(summary: RunSummary, stream: TextIO) -> None:
+    """Write how a run ended: a headline, and each outcome with its number."""
+    rate = summary.crawled / max(summary.duration_seconds, 0.001)
+    headline = (
+        f"run {summary.run_id}: {summary.status}; {summary.crawled} of {summary.planned} domains"
+        f" in {summary.duration_seconds:.1f} s ({rate:.0f} a second)"
+    )
+    stream.write(headline + "\n")
+    rows = [(outcome, str(number)) for outcome, number in sorted(summary.outcomes.items(), key=_by_number)]
+    if rows:
+        write_table(stream, ("outcome", "domains"), rows)
+
+
+def write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table of texts; columns whose cells are all numbers are aligned to the right."""
+    table = Table(box=SIMPLE, pad_edge=False)
+    for position, heading in enumerate(headings):
+        numeric = all(row[position].replace(",", "").isdigit() or not row[position] for row in rows)
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    # Piped output must not be folded at the 80 columns of a terminal that is not there.
+    Console(file=stream, highlight=False, width=None if stream.isatty() else 300).print(table)
+
+
+def _most_frequent(outcomes: Mapping[str, int]) -> str:
+    named = sorted(outcomes.items(), key=_by_number)[:_NAMED]
+    return ", ".join(f"{outcome} {number}" for outcome, number in named)
+
+
+def _by_number(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]

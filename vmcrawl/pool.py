@@ -1,0 +1,150 @@
+"""The pool of crawler processes: starts them, hears them, replaces the ones that die, stops them together."""
+
+import logging
+import multiprocessing
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from platform import node
+
+from vmcrawl.worker import Orders, Progress, Word, work
+
+log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.25
+#: A process says something every few seconds; one that is silent for so long hangs in C code or holds the GIL.
+_SILENCE_SECONDS = 120.0
+#: Deaths in a row, per process, without anything recorded in between: then it is us, not a domain.
+_DEATHS_PER_PROCESS = 3
+#: What a crawler process may still need after its grace, to write its last results.
+_WIND_UP_SECONDS = 20.0
+
+
+class PoolBroken(Exception):
+    """Crawler processes die without achieving anything: a fault of ours, of the machine or of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A crawler process ended otherwise than by finishing; ``exit_code`` is negative for a signal."""
+
+    holder: str
+    exit_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the pool tells and asks while it runs."""
+
+    progress: Callable[[str, Progress], None]
+    died: Callable[[Death], None]
+    should_stop: Callable[[], bool]
+    #: Called several times a second.
+    tick: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Member:
+    process: ForkServerProcess
+    pipe: Connection
+    holder: str
+    heard_at: float = field(default_factory=time.monotonic)
+
+
+class Pool:
+    """Keeps ``size`` crawler processes at work until all of them have found nothing more to claim."""
+
+    def __init__(self, size: int, orders: Callable[[str], Orders], watch: Watch) -> None:
+        # forkserver: never fork a process that has threads or connections; preloading shares the code's memory.
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["vmcrawl.worker"])
+        self._size = size
+        self._orders = orders
+        self._watch = watch
+        self._members: list[_Member] = []
+        self._deaths = 0
+        self._stopped_at: float | None = None
+
+    def run(self, grace_seconds: float) -> None:
+        """Run until all is done or ``should_stop``; raises :class:`PoolBroken` if processes only die."""
+        try:
+            for _ in range(self._size):
+                self._start()
+            while self._members:
+                self._hear()
+                self._watch.tick()
+                self._bury()
+                self._mind_the_silent()
+                self._stop_if_told(grace_seconds)
+        finally:
+            for member in self._members:
+                member.process.kill()
+                member.process.join()
+
+    def _start(self) -> None:
+        ours, theirs = self._context.Pipe()
+        holder = f"{node()[:100]}:{uuid.uuid4()}"
+        process = self._context.Process(target=work, args=(self._orders(holder), theirs), name="vmcrawl-crawler")
+        process.start()
+        theirs.close()
+        self._members.append(_Member(process, ours, holder))
+
+    def _hear(self) -> None:
+        by_pipe = {member.pipe: member for member in self._members}
+        sentinels = [member.process.sentinel for member in self._members]
+        for ready in wait([*by_pipe, *sentinels], timeout=_TICK_SECONDS):
+            if isinstance(ready, Connection):
+                self._hear_one(by_pipe[ready])
+
+    def _hear_one(self, member: _Member) -> None:
+        try:
+            while member.pipe.poll():
+                progress: Progress = member.pipe.recv()
+                member.heard_at = time.monotonic()
+                if progress.outcomes:
+                    self._deaths = 0
+                self._watch.progress(member.holder, progress)
+        except (EOFError, OSError):
+            # It has hung up: its process is ending, and _bury sees how.
+            member.process.join(timeout=_TICK_SECONDS)
+
+    def _bury(self) -> None:
+        for member in [member for member in self._members if not member.process.is_alive()]:
+            self._hear_one(member)
+            self._members.remove(member)
+            member.pipe.close()
+            exit_code = member.process.exitcode
+            if exit_code == 0:
+                continue
+            log.error("crawler process %d died with exit code %s", member.process.pid, exit_code)
+            self._watch.died(Death(member.holder, exit_code))
+            self._deaths += 1
+            if self._deaths > _DEATHS_PER_PROCESS * self._size:
+                raise PoolBroken(f"{self._deaths} crawler processes died one after the other without a result")
+            if self._stopped_at is None:
+                self._start()
+
+    def _mind_the_silent(self) -> None:
+        for member in self._members:
+            if time.monotonic() - member.heard_at > _SILENCE_SECONDS:
+                log.error("crawler process %d has said nothing for %d s: killed", member.process.pid, _SILENCE_SECONDS)
+                member.process.kill()
+
+    def _stop_if_told(self, grace_seconds: float) -> None:
+        if self._stopped_at is None:
+            if self._watch.should_stop():
+                self._stopped_at = time.monotonic()
+                for member in self._members:
+                    self._tell_to_stop(member)
+        elif time.monotonic() - self._stopped_at > grace_seconds + _WIND_UP_SECONDS:
+            for member in self._members:
+                member.process.kill()
+
+    def _tell_to_stop(self, member: _Member) -> None:
+        try:
+            member.pipe.send(Word.STOP)
+        except OSError:
+            log.warning("crawler process %d is gone before it could be told to stop", member.process.pid)

@@ -1,0 +1,250 @@
+"""One crawler process: claims domains, has them crawled, writes what was seen, until nothing is left to claim."""
+
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+
+from vmcrawl.crawl import Standards, crawl
+from vmcrawl.crew import Crew
+from vmcrawl.domain import Domain
+from vmcrawl.fetch import Client
+from vmcrawl.gate import default_lock_file
+from vmcrawl.log import configure_logging
+from vmcrawl.memory import RobotsMemory
+from vmcrawl.observation import Observation
+from vmcrawl.polite import Manners
+from vmcrawl.reading import Reader
+from vmcrawl.schedule import next_appointment
+from vmcrawl.settings import Settings, user_agent
+from vmcrawl.store import claims, results
+from vmcrawl.store.claims import Claim
+from vmcrawl.store.connection import DatabaseUnavailable
+from vmcrawl.store.database import Database
+from vmcrawl.store.results import Result
+
+log = logging.getLogger(__name__)
+
+#: Results are written together, so that Postgres commits twice a second at most; a crash loses no more than that.
+_COLLECT_SECONDS = 0.5
+_BATCH = 500
+#: Crawls in flight at the start, and how many more a second: whoever starts hundreds of handshakes at once runs into
+#: timeouts of his own making, and floods his name server.
+_RAMP_START = 8
+_RAMP_PER_SECOND = 12
+#: Fewer are not worth a statement, as long as others are in flight.
+_CLAIM_AT_LEAST = 4
+#: How long to wait before asking again whether anything is due.
+_CLAIM_AGAIN_SECONDS = 2.0
+
+
+class Word(StrEnum):
+    """What a supervisor says to a crawler process."""
+
+    #: Claim nothing more; finish what is in flight, within ``crawl.grace``.
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What one crawler process is to do. ``holder`` is the name its leases bear, new for every process."""
+
+    settings: Settings
+    holder: str
+    threads: int
+    run_id: int
+    #: Only domains that this run was given by name, not whatever is due.
+    named: bool
+    #: Only domains that were in flight when their process died.
+    suspects: bool
+    due_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a crawler process has recorded since it last said so, and how many crawls are in flight."""
+
+    outcomes: Mapping[str, int]
+    in_flight: int
+
+
+def work(orders: Orders, supervisor: Connection) -> None:
+    """Be a crawler process (the target of ``multiprocessing.Process``); returns when nothing is left to claim."""
+    # Ctrl-C and SIGTERM reach the whole process group: it is the supervisor that decides what they mean.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    configure_logging(orders.settings.log, stream=sys.stderr)
+    # With hundreds of threads the default of 5 ms makes them fight for the interpreter instead of crawling.
+    sys.setswitchinterval(0.05)
+    try:
+        worker = Worker(orders, supervisor)
+        try:
+            worker.run()
+        finally:
+            worker.close()
+    except DatabaseUnavailable as error:
+        log.error("the database cannot be reached: %s", error)
+        sys.exit(os.EX_TEMPFAIL)
+
+
+class Worker:
+    """The loop of one crawler process: claim, crawl, record, report."""
+
+    def __init__(self, orders: Orders, supervisor: Connection) -> None:
+        settings = orders.settings
+        self._orders = orders
+        self._supervisor = supervisor
+        self._database = Database(settings.database)
+        self._client = Client(
+            settings.http, settings.network, user_agent=user_agent(settings.http), lock_file=default_lock_file()
+        )
+        self._crew = Crew(orders.threads, self._crawl_one)
+        self._reader = Reader(datetime.now(UTC).date())
+        self._standards = Standards(self._reader.why_bad_version, settings.publish.max_active_users)
+        self._exclusions = self._database.run(claims.load_exclusions)
+        self._memory = RobotsMemory(settings)
+        self._open: dict[Domain, Claim] = {}
+        self._lease = _lease(settings)
+        self._renew_at = 0.0
+        self._claim_at = 0.0
+        self._began = time.monotonic()
+        self._stop_at: float | None = None
+
+    def run(self) -> None:
+        """Work until there is nothing to claim, or the supervisor says stop, or the supervisor is gone."""
+        while True:
+            self._listen()
+            exhausted = self._stop_at is not None or not self._claim()
+            self._record(self._crew.collect(_COLLECT_SECONDS, _BATCH))
+            if exhausted and not self._open:
+                return
+            if self._stop_at is not None and time.monotonic() > self._stop_at:
+                self._abandon()
+                return
+            self._renew()
+
+    def close(self) -> None:
+        self._crew.dismiss()
+        self._client.close()
+        self._memory.close()
+        self._database.close()
+
+    def _listen(self) -> None:
+        parent = parent_process()
+        orphaned = parent is not None and not parent.is_alive()
+        try:
+            told = self._supervisor.poll() and self._supervisor.recv() is Word.STOP
+        except (EOFError, OSError):
+            orphaned = True
+        if (orphaned or told) and self._stop_at is None:
+            self._stop_at = time.monotonic() + self._orders.settings.crawl.grace.total_seconds()
+            self._give_back(self._crew.take_back())
+
+    def _claim(self) -> bool:
+        """Claim as much as there are idle threads for; False if nothing was due."""
+        moment = time.monotonic()
+        ramp = _RAMP_START + int((moment - self._began) * _RAMP_PER_SECOND)
+        room = min(self._crew.size, ramp) - len(self._open)
+        if self._open and (moment < self._claim_at or room < min(_CLAIM_AT_LEAST, self._crew.size)):
+            return True
+        orders = self._orders
+        claimed = self._database.run(
+            lambda connection: claims.claim(
+                connection,
+                orders.holder,
+                room,
+                datetime.now(UTC),
+                self._lease,
+                due_before=orders.due_before,
+                run_id=orders.run_id,
+                named=orders.named,
+                suspects=orders.suspects,
+            )
+        )
+        self._open.update((claim.domain, claim) for claim in claimed)
+        self._crew.give(claimed)
+        if not claimed:
+            self._claim_at = moment + _CLAIM_AGAIN_SECONDS
+        return bool(claimed)
+
+    def _crawl_one(self, claim: Claim) -> Observation:
+        settings = self._orders.settings
+        timeout = settings.crawl.domain_timeout
+        manners = Manners(
+            settings.http.robots_agent,
+            timeout.total_seconds(),
+            self._exclusions,
+            self._memory.recaller(claim),
+            self._memory.remember,
+            self._memory.reading,
+        )
+        started = time.monotonic()
+        with self._client.session(timeout) as session:
+            seen = crawl(claim.domain, session, datetime.now(UTC), manners, self._standards)
+        return replace(seen, duration_seconds=time.monotonic() - started)
+
+    def _record(self, observations: list[Observation]) -> None:
+        if not observations:
+            return
+        batch = [self._result(observation) for observation in observations]
+        recorded = self._database.run(lambda connection: results.record(connection, batch, self._orders.holder))
+        for observation in observations:
+            del self._open[observation.domain]
+        if recorded.lost:
+            log.warning("%d results came after their lease had ended and were dropped", recorded.lost)
+        self._report(recorded.outcomes)
+
+    def _result(self, seen: Observation) -> Result:
+        failures = self._open[seen.domain].failures
+        settings = self._orders.settings.schedule
+        appointment = next_appointment(
+            seen.outcome, failures, datetime.now(UTC), seen.retry_after_seconds, settings, random.random()
+        )
+        return Result(seen, appointment, self._reader.meaning(seen))
+
+    def _report(self, outcomes: Mapping[str, int]) -> None:
+        try:
+            self._supervisor.send(Progress(Counter(outcomes), len(self._open)))
+        except OSError:
+            # The supervisor is gone; _listen notices and winds up.
+            log.warning("nobody listens to this crawler process any more")
+
+    def _renew(self) -> None:
+        """Prolong the leases of what is still in flight: waiting for a gate or a Crawl-delay may take its time."""
+        moment = time.monotonic()
+        if moment < self._renew_at:
+            return
+        self._renew_at = moment + self._lease.total_seconds() / 3
+        if self._open:
+            until = datetime.now(UTC) + self._lease
+            self._database.run(lambda connection: claims.renew(connection, self._orders.holder, until))
+        self._report({})
+
+    def _give_back(self, untouched: list[Claim]) -> None:
+        for claim in untouched:
+            del self._open[claim.domain]
+        if untouched:
+            domains = [claim.domain for claim in untouched]
+            self._database.run(lambda connection: claims.release(connection, self._orders.holder, domains))
+
+    def _abandon(self) -> None:
+        """The grace is over: cut the crawls off that are still in flight and give their domains back."""
+        self._client.stop()
+        domains = list(self._open)
+        self._database.run(lambda connection: claims.release(connection, self._orders.holder, domains))
+        self._open.clear()
+
+
+def _lease(settings: Settings) -> timedelta:
+    # A crawl is over within its timeout and as long again for delays that robots.txt asks for; leases of longer
+    # ones are renewed. The shorter the lease, the sooner others take over from a machine that died.
+    return max(timedelta(seconds=60), 3 * settings.crawl.domain_timeout)
