@@ -48,9 +48,10 @@ def parse_nodeinfo_links(document: object, base_url: str) -> WellKnown:
         document = {"links": document}
     if not isinstance(document, dict):
         raise InvalidWellKnown("not a JSON object")
-    newest = max(_nodeinfo_links(_lookup(document, "links"), base_url), key=lambda link: link[0], default=None)
-    if newest is not None:
-        return DocumentLink(newest[1])
+    # Newest first; the sort is stable, so that the first of several of one version comes first.
+    links = sorted(_nodeinfo_links(_lookup(document, "links")), key=lambda link: link[0], reverse=True)
+    if usable := list(islice(_usable((href for _, href in links[:_MOST_TRIED]), base_url), 1)):
+        return DocumentLink(usable[0])
     software = document.get("software")
     if isinstance(software, dict) and isinstance(software.get("name"), str):
         return InlineDocument(document)
@@ -75,7 +76,7 @@ def parse_host_meta(body: bytes, base_url: str) -> list[str]:
     except (ParseError, ValueError, LookupError) as error:
         # Also the refusals of defusedxml, and encodings that are unknown (LookupError) or multi-byte (ValueError).
         raise InvalidWellKnown(f"no XRD: {type(error).__name__}") from error
-    return _lrdd_hosts(links.found[:_MOST_LINKS], base_url)
+    return _lrdd_hosts(links.found, base_url)
 
 
 def parse_host_meta_json(document: object, base_url: str) -> list[str]:
@@ -98,13 +99,13 @@ def parse_webfinger(document: object, base_url: str) -> list[str]:
     if not isinstance(document, dict):
         raise InvalidWellKnown("not a JSON object")
     aliases = document.get("aliases")
-    urls = [aliases] if isinstance(aliases, str) else aliases[:_MOST_LINKS] if isinstance(aliases, list) else []
-    urls += [link.get("href") for _, link in _objects(document.get("links")) if link.get("rel") == "self"]
+    urls = [aliases] if isinstance(aliases, str) else aliases if isinstance(aliases, list) else []
+    urls = urls + [link.get("href") for _, link in _objects(document.get("links")) if link.get("rel") == "self"]
     return _hosts((url for url in urls if isinstance(url, str) and _HTTPS.match(url)), base_url)
 
 
-#: Nobody needs more; a document within the size limit could hold a hundred thousand.
-_MOST_LINKS = 50
+#: Links may come in any number; so many of those that matter are tried, and a document could hold ten thousand.
+_MOST_TRIED = 50
 _MOST_HOSTS = 5
 _MOST_ELEMENTS = 1000
 _MATRIX_KEYS = frozenset({"m.server", "m.homeserver"})
@@ -114,15 +115,19 @@ _NODEINFO_REL = re.compile(
 _HTTPS = re.compile(r"\s*https://", re.IGNORECASE)
 
 
-def _nodeinfo_links(links: object, base_url: str) -> Iterator[tuple[str, str]]:
-    """Yield NodeInfo version and URL of every usable link."""
+def _nodeinfo_links(links: object) -> Iterator[tuple[str, str]]:
+    """Yield NodeInfo version and href of every link to a version that we read."""
     for key, link in _objects(links):
         rel, href = _lookup(link, "rel") or key, _lookup(link, "href")
         version = _NODEINFO_REL.fullmatch(rel) if isinstance(rel, str) else None
-        if version is None or not isinstance(href, str) or not href.strip():
-            continue
+        if version is not None and isinstance(href, str) and href.strip():
+            yield version[1], href
+
+
+def _usable(hrefs: Iterable[str], base_url: str) -> Iterator[str]:
+    for href in hrefs:
         try:
-            yield version[1], document_link(href, base_url)
+            yield document_link(href, base_url)
         except InvalidUrl:
             # A link that leads nowhere is as good as none: the next may do.
             continue
@@ -134,13 +139,13 @@ def _objects(links: object) -> Iterator[tuple[str | None, dict[str, object]]]:
         if isinstance(_lookup(links, "rel"), str):
             yield None, links
             return
-        for key, link in islice(links.items(), _MOST_LINKS):
+        for key, link in links.items():
             if isinstance(link, dict):
                 yield key, link
             elif isinstance(link, str):
                 yield key, {"href": link}
     elif isinstance(links, list):
-        for link in links[:_MOST_LINKS]:
+        for link in links:
             if isinstance(link, dict):
                 yield None, link
 
@@ -158,13 +163,7 @@ def _lrdd_hosts(links: Iterable[tuple[object, object]], base_url: str) -> list[s
 
 
 def _hosts(urls: Iterable[str], base_url: str) -> list[str]:
-    hosts: dict[str, None] = {}
-    for url in urls:
-        try:
-            hosts[host_of(document_link(url, base_url))] = None
-        except InvalidUrl:
-            # A link that leads nowhere is as good as none: the next may do.
-            continue
+    hosts = dict.fromkeys(host_of(url) for url in _usable(islice(urls, _MOST_TRIED), base_url))
     return list(hosts)[:_MOST_HOSTS]
 
 
