@@ -12,7 +12,7 @@ from functools import partial
 from platform import node
 
 from vmcrawl.domain import Domain
-from vmcrawl.machine import usable_cores
+from vmcrawl.machine import is_gone, usable_cores
 from vmcrawl.observation import Observation
 from vmcrawl.outcome import Outcome
 from vmcrawl.pool import Death, Pool, Watch
@@ -114,6 +114,7 @@ class _Run:
     def run(self) -> RunSummary:
         now = self._started_at
         self._database.run(lambda connection: runs.close_stale(connection, now))
+        self._free_what_the_dead_held()
         self._run_id = self._database.run(lambda connection: runs.start_run(connection, now, host=node()))
         status = RunStatus.FAILED
         try:
@@ -127,6 +128,15 @@ class _Run:
         seconds = time.monotonic() - self._started
         outcomes = dict(self._outcomes)
         return RunSummary(self._run_id, status, self._planned, sum(outcomes.values()), outcomes, seconds)
+
+    def _free_what_the_dead_held(self) -> None:
+        """Take leases over from processes of this machine that are gone, instead of waiting for their end."""
+        # Due when this run began: what falls due later is left to the next one.
+        now = self._started_at
+        for holder in self._database.run(lambda connection: claims.holders(connection, now)):
+            if is_gone(holder.partition("#")[0]):
+                number = self._database.run(partial(claims.release, holder=holder, due_at=now))
+                log.warning("%d domains were left under lease by a process that is gone", number)
 
     def _plan(self) -> int:
         selection, run_id, now = self._selection, self._run_id, self._started_at
@@ -175,29 +185,33 @@ class _Run:
     def _grace(self) -> float:
         return self._settings.crawl.grace.total_seconds()
 
-    def _orders(self, holder: str, *, threads: int, suspects: bool) -> Orders:
+    def _orders(self, *, threads: int, suspects: bool) -> Orders:
         due_before = datetime.now(UTC) if suspects else self._started_at
-        return Orders(self._settings, holder, threads, self._run_id, self._named, suspects, due_before)
+        return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before)
 
-    def _note(self, holder: str, progress: Progress) -> None:
+    def _note(self, progress: Progress) -> None:
         self._outcomes.update(progress.outcomes)
-        self._in_flight[holder] = progress.in_flight
+        self._in_flight[progress.holder] = progress.in_flight
 
     def _suspect(self, death: Death) -> None:
-        self._in_flight.pop(death.holder, None)
+        if (holder := death.holder) is None:
+            return
+        self._in_flight.pop(holder, None)
         if death.exit_code == os.EX_TEMPFAIL:
             # It lost the database, for longer than it may: no domain is to blame.
-            self._database.run(lambda connection: claims.release(connection, death.holder))
+            self._database.run(lambda connection: claims.release(connection, holder))
             return
-        number = self._database.run(lambda connection: claims.release_dead(connection, death.holder))
+        number = self._database.run(lambda connection: claims.release_dead(connection, holder))
         log.warning("%d domains were in flight in the process that died", number)
 
     def _convict(self, death: Death) -> None:
         """A process that crawled one domain alone has died: that domain gets its verdict from us."""
-        self._in_flight.pop(death.holder, None)
-        held = self._database.run(lambda connection: claims.held_by(connection, death.holder))
+        if (holder := death.holder) is None:
+            return
+        self._in_flight.pop(holder, None)
+        held = self._database.run(lambda connection: claims.held_by(connection, holder))
         batch = [self._verdict_of_death(claim, death) for claim in held]
-        recorded = self._database.run(lambda connection: results.record(connection, batch, death.holder))
+        recorded = self._database.run(lambda connection: results.record(connection, batch, holder))
         self._outcomes.update(recorded.outcomes)
 
     def _verdict_of_death(self, claim: Claim, death: Death) -> Result:

@@ -1,4 +1,4 @@
-"""How much of this machine is ours."""
+"""How much of this machine is ours, and which of its processes are still there."""
 
 import os
 from pathlib import Path
@@ -14,3 +14,30 @@ def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     if not quota.isdigit() or not period.isdigit():
         return cores
     return max(1, min(cores, -(-int(quota) // max(1, int(period)))))
+
+
+def process_identity(pid: int | str = "self", proc: Path = Path("/proc")) -> str | None:
+    """Name a process so that nobody else ever bears the name: boot, PID namespace, PID and start time (proc(5)).
+
+    None if there is no such process, or no procfs.
+    """
+    try:
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.readlink(proc / "self/ns/pid")
+        # The second field, the name of the program, may itself hold spaces and parentheses.
+        number, _, rest = (proc / str(pid) / "stat").read_text().partition(" ")
+        fields = rest.rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, started = fields[0], fields[19]
+    # A zombie has ended; it may wait for ever for a parent that asks.
+    return None if state in "ZX" else f"{boot}/{namespace}/{number}/{started}"
+
+
+def is_gone(identity: str, proc: Path = Path("/proc")) -> bool:
+    """Whether the process of that name has ended; False where that cannot be seen from here (another machine)."""
+    ours = process_identity(proc=proc)
+    parts = identity.split("/")
+    if ours is None or len(parts) != 4 or ours.split("/")[:2] != parts[:2] or not parts[2].isdigit():
+        return False
+    return process_identity(parts[2], proc) != identity

@@ -3,12 +3,10 @@
 import logging
 import multiprocessing
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from platform import node
 
 from vmcrawl.worker import Orders, Progress, Word, work
 
@@ -29,9 +27,12 @@ class PoolBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A crawler process ended otherwise than by finishing; ``exit_code`` is negative for a signal."""
+    """A crawler process ended otherwise than by finishing; ``exit_code`` is negative for a signal.
 
-    holder: str
+    ``holder`` is the name of its leases; None if it died before it could have any.
+    """
+
+    holder: str | None
     exit_code: int | None
 
 
@@ -39,7 +40,7 @@ class Death:
 class Watch:
     """What the pool tells and asks while it runs."""
 
-    progress: Callable[[str, Progress], None]
+    progress: Callable[[Progress], None]
     died: Callable[[Death], None]
     should_stop: Callable[[], bool]
     #: Called several times a second.
@@ -50,14 +51,14 @@ class Watch:
 class _Member:
     process: ForkServerProcess
     pipe: Connection
-    holder: str
+    holder: str | None = None
     heard_at: float = field(default_factory=time.monotonic)
 
 
 class Pool:
     """Keeps ``size`` crawler processes at work until all of them have found nothing more to claim."""
 
-    def __init__(self, size: int, orders: Callable[[str], Orders], watch: Watch) -> None:
+    def __init__(self, size: int, orders: Callable[[], Orders], watch: Watch) -> None:
         # forkserver: never fork a process that has threads or connections; preloading shares the code's memory.
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["vmcrawl.worker"])
@@ -86,11 +87,10 @@ class Pool:
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
-        holder = f"{node()[:100]}:{uuid.uuid4()}"
-        process = self._context.Process(target=work, args=(self._orders(holder), theirs), name="vmcrawl-crawler")
+        process = self._context.Process(target=work, args=(self._orders(), theirs), name="vmcrawl-crawler")
         process.start()
         theirs.close()
-        self._members.append(_Member(process, ours, holder))
+        self._members.append(_Member(process, ours))
 
     def _hear(self) -> None:
         by_pipe = {member.pipe: member for member in self._members}
@@ -106,7 +106,8 @@ class Pool:
                 member.heard_at = time.monotonic()
                 if progress.outcomes:
                     self._deaths = 0
-                self._watch.progress(member.holder, progress)
+                member.holder = progress.holder
+                self._watch.progress(progress)
         except (EOFError, OSError):
             # It has hung up: its process is ending, and _bury sees how.
             member.process.join(timeout=_TICK_SECONDS)

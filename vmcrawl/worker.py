@@ -6,13 +6,14 @@ import random
 import signal
 import sys
 import time
-from collections import Counter
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
+from platform import node
 
 from vmcrawl.crawl import Standards, crawl
 from vmcrawl.crew import Crew
@@ -20,6 +21,7 @@ from vmcrawl.domain import Domain
 from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.log import configure_logging
+from vmcrawl.machine import process_identity
 from vmcrawl.memory import RobotsMemory
 from vmcrawl.observation import Observation
 from vmcrawl.polite import Manners
@@ -56,10 +58,9 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What one crawler process is to do. ``holder`` is the name its leases bear, new for every process."""
+    """What one crawler process is to do."""
 
     settings: Settings
-    holder: str
     threads: int
     run_id: int
     #: Only domains that this run was given by name, not whatever is due.
@@ -71,8 +72,12 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a crawler process has recorded since it last said so, and how many crawls are in flight."""
+    """What a crawler process has recorded since it last said so, and how many crawls are in flight.
 
+    ``holder`` is the name that its leases bear; it is told before the first claim.
+    """
+
+    holder: str
     outcomes: Mapping[str, int]
     in_flight: int
 
@@ -102,6 +107,8 @@ class Worker:
     def __init__(self, orders: Orders, supervisor: Connection) -> None:
         settings = orders.settings
         self._orders = orders
+        # By this name others can tell whether the process still is; the second half is for machines without procfs.
+        self._holder = f"{process_identity() or node()[:100]}#{uuid.uuid4()}"
         self._supervisor = supervisor
         self._database = Database(settings.database)
         self._client = Client(
@@ -121,6 +128,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until there is nothing to claim, or the supervisor says stop, or the supervisor is gone."""
+        self._report({})
         while True:
             self._listen()
             exhausted = self._stop_at is not None or not self._claim()
@@ -160,7 +168,7 @@ class Worker:
         claimed = self._database.run(
             lambda connection: claims.claim(
                 connection,
-                orders.holder,
+                self._holder,
                 room,
                 datetime.now(UTC),
                 self._lease,
@@ -196,7 +204,7 @@ class Worker:
         if not observations:
             return
         batch = [self._result(observation) for observation in observations]
-        recorded = self._database.run(lambda connection: results.record(connection, batch, self._orders.holder))
+        recorded = self._database.run(lambda connection: results.record(connection, batch, self._holder))
         for observation in observations:
             del self._open[observation.domain]
         if recorded.lost:
@@ -213,7 +221,7 @@ class Worker:
 
     def _report(self, outcomes: Mapping[str, int]) -> None:
         try:
-            self._supervisor.send(Progress(Counter(outcomes), len(self._open)))
+            self._supervisor.send(Progress(self._holder, dict(outcomes), len(self._open)))
         except OSError:
             # The supervisor is gone; _listen notices and winds up.
             log.warning("nobody listens to this crawler process any more")
@@ -226,7 +234,7 @@ class Worker:
         self._renew_at = moment + self._lease.total_seconds() / 3
         if self._open:
             until = datetime.now(UTC) + self._lease
-            self._database.run(lambda connection: claims.renew(connection, self._orders.holder, until))
+            self._database.run(lambda connection: claims.renew(connection, self._holder, until))
         self._report({})
 
     def _give_back(self, untouched: list[Claim]) -> None:
@@ -234,13 +242,13 @@ class Worker:
             del self._open[claim.domain]
         if untouched:
             domains = [claim.domain for claim in untouched]
-            self._database.run(lambda connection: claims.release(connection, self._orders.holder, domains))
+            self._database.run(lambda connection: claims.release(connection, self._holder, domains))
 
     def _abandon(self) -> None:
         """The grace is over: cut the crawls off that are still in flight and give their domains back."""
         self._client.stop()
         domains = list(self._open)
-        self._database.run(lambda connection: claims.release(connection, self._orders.holder, domains))
+        self._database.run(lambda connection: claims.release(connection, self._holder, domains))
         self._open.clear()
 
 

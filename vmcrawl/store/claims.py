@@ -73,17 +73,25 @@ def renew(connection: psycopg.Connection, holder: str, until: datetime) -> int:
     ).rowcount
 
 
-def release(connection: psycopg.Connection, holder: str, domains: Collection[Domain] | None = None) -> int:
-    """Give leases of ``holder`` back, all or those of ``domains``; they are due at once. Returns how many."""
+def release(
+    connection: psycopg.Connection,
+    holder: str,
+    domains: Collection[Domain] | None = None,
+    due_at: datetime | None = None,
+) -> int:
+    """Give leases of ``holder`` back, all or those of ``domains``; they are due now, or at ``due_at``.
+
+    Returns how many.
+    """
     return connection.execute(
         "WITH held AS MATERIALIZED ("
         " SELECT domain FROM domains"
         " WHERE lease_holder = %(holder)s AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s))"
         " ORDER BY domain FOR UPDATE)"
         " UPDATE domains SET leased_until = NULL, lease_holder = NULL, lease_run = NULL,"
-        " due_at = least(due_at, now())"
+        " due_at = least(due_at, coalesce(%(due_at)s::timestamptz, now()))"
         " FROM held WHERE domains.domain = held.domain",
-        {"holder": holder, "domains": None if domains is None else list(domains)},
+        {"holder": holder, "domains": None if domains is None else list(domains), "due_at": due_at},
     ).rowcount
 
 
@@ -112,6 +120,14 @@ def held_by(connection: psycopg.Connection, holder: str) -> list[Claim]:
         "SELECT domain, failures, nodeinfo_url FROM domains WHERE lease_holder = %s ORDER BY domain", [holder]
     )
     return [Claim(Domain(domain), failures, nodeinfo_url, ()) for domain, failures, nodeinfo_url in rows]
+
+
+def holders(connection: psycopg.Connection, now: datetime) -> list[str]:
+    """Everybody who has a lease that has not ended."""
+    rows = connection.execute(
+        "SELECT DISTINCT lease_holder FROM domains WHERE lease_holder IS NOT NULL AND leased_until > %s", [now]
+    )
+    return sorted(holder for (holder,) in rows)
 
 
 def count_due(

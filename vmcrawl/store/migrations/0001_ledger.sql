@@ -6,13 +6,13 @@
 -- of the due index, where the dead entries gather: vacuum comes early, and does not wait for a fifth of a big table.
 CREATE TABLE domains (
     domain            text COLLATE "C" PRIMARY KEY,
-    source            text NOT NULL,
-    added_at          timestamptz NOT NULL,
+    source            text NOT NULL DEFAULT 'sql',
+    added_at          timestamptz NOT NULL DEFAULT now(),
     outcome           text,
     detail            text,
     alias_of          text COLLATE "C",
     failures          integer NOT NULL DEFAULT 0,
-    due_at            timestamptz NOT NULL,
+    due_at            timestamptz NOT NULL DEFAULT now(),
     -- A 429 is obeyed even by runs that crawl everything.
     retry_after_until timestamptz,
     leased_until      timestamptz,
@@ -98,17 +98,17 @@ CREATE TABLE exclusions (
     domain     text COLLATE "C" PRIMARY KEY,
     subdomains boolean NOT NULL DEFAULT false,
     reason     text NOT NULL DEFAULT '',
-    added_at   timestamptz NOT NULL
+    added_at   timestamptz NOT NULL DEFAULT now()
 );
 
 -- "Do not interact" lists: hard entries are never crawled, soft ones are counted and never listed. An entry covers
 -- the domain itself and everything below it.
 CREATE TABLE dni (
     domain   text COLLATE "C" PRIMARY KEY,
-    severity text NOT NULL CHECK (severity IN ('hard', 'soft')),
+    severity text NOT NULL DEFAULT 'soft' CHECK (severity IN ('hard', 'soft')),
     comment  text NOT NULL DEFAULT '',
-    source   text NOT NULL CHECK (source IN ('import', 'manual')),
-    added_at timestamptz NOT NULL
+    source   text NOT NULL DEFAULT 'manual' CHECK (source IN ('import', 'manual')),
+    added_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- How long a good look counts; writers bring the one row in line with publish.retention.

@@ -1,0 +1,40 @@
+"""Cores and processes of the machine."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from vmcrawl.machine import is_gone, process_identity, usable_cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"), [("50000 100000", 1), ("150000 100000", 2), ("max 100000", 10**6), ("", 10**6), ("1 0", 1)]
+)
+def test_the_quota_of_the_cgroup_bounds_the_cores(tmp_path, quota, most):
+    (tmp_path / "cpu.max").write_text(quota)
+    assert usable_cores(tmp_path) == min(len(os.sched_getaffinity(0)), most)
+
+
+def test_without_a_cgroup_the_affinity_counts(tmp_path):
+    assert usable_cores(tmp_path) == len(os.sched_getaffinity(0))
+
+
+def test_a_process_is_gone_when_it_has_ended_and_its_name_never_returns():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        identity = process_identity(process.pid)
+        assert identity is not None
+        assert not is_gone(identity)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert is_gone(identity)
+    # The same PID, taken by somebody else.
+    boot, namespace, pid, _ = (process_identity() or "").split("/")
+    assert is_gone(f"{boot}/{namespace}/{pid}/1")
+
+
+@pytest.mark.parametrize("identity", ["", "elsewhere", "a/b/c/d", "another-boot/pid:[1]/1/1"])
+def test_nobody_elsewhere_is_called_gone(identity):
+    assert not is_gone(identity)
