@@ -13,7 +13,7 @@ PACKAGE = ROOT / "vmcrawl"
 # A name stands for a module, or for a package with everything in it.
 PURE = """
     address catalogue coding document domain duration exclusion failure fork instance meaning nodeinfo observation
-    outcome reading robots schedule settings url version wellknown wire snapshot
+    outcome pace reading robots schedule settings url version wellknown wire snapshot
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",

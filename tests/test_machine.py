@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from vmcrawl.machine import is_gone, process_identity, usable_cores
+from vmcrawl.machine import CpuMeter, is_gone, process_identity, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,28 @@ def test_a_process_is_gone_when_it_has_ended_and_its_name_never_returns():
     # The same PID, taken by somebody else.
     boot, namespace, pid, _ = (process_identity() or "").split("/")
     assert is_gone(f"{boot}/{namespace}/{pid}/1")
+
+
+def test_the_meter_sees_how_busy_the_machine_is(tmp_path):
+    stat, cgroup = tmp_path / "stat", tmp_path / "cpu.stat"
+    stat.write_text("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 2 3\n")
+    meter = CpuMeter(proc=tmp_path, cgroup=tmp_path)
+    assert meter.busy() is None
+    stat.write_text("cpu  190 0 100 810 0 0 0 0 0 0\n")
+    assert meter.busy() == pytest.approx(0.9)
+    # Under a quota the machine may be idle while our share is used up.
+    cgroup.write_text("usage_usec 0\n")
+    meter.busy()
+    stat.write_text("cpu  190 0 100 910 0 0 0 0 0 0\n")
+    cgroup.write_text("usage_usec 900000000\n")
+    assert meter.busy() == 1.0
+
+
+def test_the_meter_of_this_machine_reads_something_sensible():
+    meter = CpuMeter()
+    sum(range(10**6))
+    busy = meter.busy()
+    assert busy is None or 0 <= busy <= 1
 
 
 @pytest.mark.parametrize("identity", ["", "elsewhere", "a/b/c/d", "another-boot/pid:[1]/1/1"])

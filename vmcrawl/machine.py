@@ -1,6 +1,7 @@
 """How much of this machine is ours, and which of its processes are still there."""
 
 import os
+import time
 from pathlib import Path
 
 
@@ -41,3 +42,37 @@ def is_gone(identity: str, proc: Path = Path("/proc")) -> bool:
     if ours is None or len(parts) != 4 or ours.split("/")[:2] != parts[:2] or not parts[2].isdigit():
         return False
     return process_identity(parts[2], proc) != identity
+
+
+class CpuMeter:
+    """Measures how busy the CPUs are, all of the machine's and, under a cgroup's quota, those that are ours."""
+
+    def __init__(self, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> None:
+        self._proc = proc
+        self._cgroup = cgroup
+        self._cores = usable_cores(cgroup)
+        self._last = self._read()
+
+    def busy(self) -> float | None:
+        """The share (0 to 1) in use since the last call, by anybody; None where there is nothing to measure it by."""
+        last, self._last = self._last, self._read()
+        shares = [
+            min(1.0, max(0.0, (used - last_used) / (total - last_total)))
+            for (used, total), (last_used, last_total) in zip(self._last, last, strict=False)
+            if total > last_total
+        ]
+        return max(shares, default=None)
+
+    def _read(self) -> list[tuple[float, float]]:
+        """Time used and time there was, of the machine and of the cgroup, each in a unit of its own."""
+        readings = []
+        try:
+            ticks = [int(text) for text in (self._proc / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+            # user nice system idle iowait irq softirq steal (proc(5))
+            readings.append((float(sum(ticks) - ticks[3] - ticks[4]), float(sum(ticks))))
+            used = dict(line.split() for line in (self._cgroup / "cpu.stat").read_text().splitlines())["usage_usec"]
+            readings.append((float(used), time.monotonic() * 1e6 * self._cores))
+        except (OSError, ValueError, KeyError, IndexError):
+            # What cannot be read cannot be watched; the first reading may be there all the same.
+            return readings
+        return readings

@@ -21,9 +21,11 @@ from vmcrawl.domain import Domain
 from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.log import configure_logging
-from vmcrawl.machine import process_identity
+from vmcrawl.machine import CpuMeter, process_identity
 from vmcrawl.memory import RobotsMemory
 from vmcrawl.observation import Observation
+from vmcrawl.outcome import Outcome
+from vmcrawl.pace import Pace
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
 from vmcrawl.schedule import next_appointment
@@ -39,10 +41,10 @@ log = logging.getLogger(__name__)
 #: Results are written together, so that Postgres commits twice a second at most; a crash loses no more than that.
 _COLLECT_SECONDS = 0.5
 _BATCH = 500
-#: Crawls in flight at the start, and how many more a second: whoever starts hundreds of handshakes at once runs into
-#: timeouts of his own making, and floods his name server.
-_RAMP_START = 8
-_RAMP_PER_SECOND = 12
+#: Endings that can be our own delay as well as the server's.
+_SILENCES = frozenset({Outcome.TIMEOUT, Outcome.DNS_FAILURE})
+#: How often the pace is set anew.
+_PACE_SECONDS = 0.5
 #: Fewer are not worth a statement, as long as others are in flight.
 _CLAIM_AT_LEAST = 4
 #: How long to wait before asking again whether anything is due.
@@ -123,7 +125,11 @@ class Worker:
         self._lease = _lease(settings)
         self._renew_at = 0.0
         self._claim_at = 0.0
-        self._began = time.monotonic()
+        self._meter = CpuMeter()
+        self._pace = Pace(orders.threads)
+        self._paced_at = time.monotonic()
+        self._starved_at = float("-inf")
+        self._given_back: set[Domain] = set()
         self._stop_at: float | None = None
 
     def run(self) -> None:
@@ -131,6 +137,7 @@ class Worker:
         self._report({})
         while True:
             self._listen()
+            self._set_pace()
             exhausted = self._stop_at is not None or not self._claim()
             self._record(self._crew.collect(_COLLECT_SECONDS, _BATCH))
             if exhausted and not self._open:
@@ -157,11 +164,18 @@ class Worker:
             self._stop_at = time.monotonic() + self._orders.settings.crawl.grace.total_seconds()
             self._give_back(self._crew.take_back())
 
+    def _set_pace(self) -> None:
+        moment = time.monotonic()
+        if moment - self._paced_at >= _PACE_SECONDS:
+            self._pace = self._pace.after(moment - self._paced_at, self._meter.busy())
+            self._paced_at = moment
+            if self._pace.starving:
+                self._starved_at = moment
+
     def _claim(self) -> bool:
         """Claim as much as there are idle threads for; False if nothing was due."""
         moment = time.monotonic()
-        ramp = _RAMP_START + int((moment - self._began) * _RAMP_PER_SECOND)
-        room = min(self._crew.size, ramp) - len(self._open)
+        room = self._pace.in_flight - len(self._open)
         if self._open and (moment < self._claim_at or room < min(_CLAIM_AT_LEAST, self._crew.size)):
             return True
         orders = self._orders
@@ -201,6 +215,10 @@ class Worker:
         return replace(seen, duration_seconds=time.monotonic() - started)
 
     def _record(self, observations: list[Observation]) -> None:
+        late = [seen for seen in observations if self._may_be_our_delay(seen)]
+        self._give_back([self._open[seen.domain] for seen in late])
+        self._given_back.update(seen.domain for seen in late)
+        observations = [seen for seen in observations if seen not in late]
         if not observations:
             return
         batch = [self._result(observation) for observation in observations]
@@ -210,6 +228,15 @@ class Worker:
         if recorded.lost:
             log.warning("%d results came after their lease had ended and were dropped", recorded.lost)
         self._report(recorded.outcomes)
+
+    def _may_be_our_delay(self, seen: Observation) -> bool:
+        """Whether a silence fell into a time when this machine had no time to listen: once, that is no verdict."""
+        return (
+            seen.outcome in _SILENCES
+            and self._starved_at > time.monotonic() - seen.duration_seconds - _PACE_SECONDS
+            and seen.domain not in self._given_back
+            and self._stop_at is None
+        )
 
     def _result(self, seen: Observation) -> Result:
         failures = self._open[seen.domain].failures
@@ -242,7 +269,9 @@ class Worker:
             del self._open[claim.domain]
         if untouched:
             domains = [claim.domain for claim in untouched]
-            self._database.run(lambda connection: claims.release(connection, self._holder, domains))
+            # Last in line of those that are due for this run.
+            due_at = self._orders.due_before
+            self._database.run(lambda connection: claims.release(connection, self._holder, domains, due_at))
 
     def _abandon(self) -> None:
         """The grace is over: cut the crawls off that are still in flight and give their domains back."""
