@@ -89,3 +89,13 @@ def test_no_bytes_do_anything_but_decode_or_fail_by_name(body, header):
         assert len(undo(body, header, limit=1000)) <= 1000
     except (BadCoding, Overlong):
         return
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1, 2, 3])
+@pytest.mark.parametrize("window", [16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_nothing_is_lost_where_the_end_lies_just_past_a_piece(extra, window):
+    body = (b"xyz" * 50_000)[: 64 * 1024 + extra]
+    compress = zlib.compressobj(9, zlib.DEFLATED, window)
+    coded = compress.compress(body) + compress.flush()
+    coding = "gzip" if window > zlib.MAX_WBITS else "deflate"
+    assert b"".join(decode([coded], (coding,), 1 << 20)) == body

@@ -59,8 +59,9 @@ def _bounded(pieces: Iterable[bytes], limit: int) -> Iterator[bytes]:
 def _inflate(pieces: Iterable[bytes], *, gzip: bool) -> Iterator[bytes]:
     stream = None
     for piece in pieces:
-        rest = piece
-        while rest:
+        rest, full = piece, False
+        # A full piece of output may leave more behind that needs no further input.
+        while rest or full:
             if stream is None:
                 stream = zlib.decompressobj(_GZIP_FORMAT if gzip else _deflate_format(rest))
             try:
@@ -69,7 +70,7 @@ def _inflate(pieces: Iterable[bytes], *, gzip: bool) -> Iterator[bytes]:
                 raise BadCoding(f"not {'gzip' if gzip else 'deflate'}: {error}") from error
             if out:
                 yield out
-            rest = stream.unconsumed_tail
+            rest, full = stream.unconsumed_tail, len(out) == _PIECE and not stream.eof
             if stream.eof:
                 # Another member may follow (RFC 1952, 2.2); anything else after the end is of no interest.
                 rest = stream.unused_data
