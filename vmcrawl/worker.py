@@ -129,7 +129,8 @@ class Worker:
         self._pace = Pace(orders.threads)
         self._paced_at = time.monotonic()
         self._starved_at = float("-inf")
-        self._given_back: set[Domain] = set()
+        self._second_looks: set[Domain] = set()
+        self._to_look_at_again: list[Claim] = []
         self._stop_at: float | None = None
 
     def run(self) -> None:
@@ -162,7 +163,8 @@ class Worker:
             orphaned = True
         if (orphaned or told) and self._stop_at is None:
             self._stop_at = time.monotonic() + self._orders.settings.crawl.grace.total_seconds()
-            self._give_back(self._crew.take_back())
+            self._give_back(self._crew.take_back() + self._to_look_at_again)
+            self._to_look_at_again.clear()
 
     def _set_pace(self) -> None:
         moment = time.monotonic()
@@ -171,6 +173,10 @@ class Worker:
             self._paced_at = moment
             if self._pace.starving:
                 self._starved_at = moment
+            # When there is time again, or nothing else is left to do.
+            if not self._pace.starving or len(self._to_look_at_again) == len(self._open):
+                self._crew.give(self._to_look_at_again)
+                self._to_look_at_again.clear()
 
     def _claim(self) -> bool:
         """Claim as much as there are idle threads for; False if nothing was due."""
@@ -215,10 +221,10 @@ class Worker:
         return replace(seen, duration_seconds=time.monotonic() - started)
 
     def _record(self, observations: list[Observation]) -> None:
-        late = [seen for seen in observations if self._may_be_our_delay(seen)]
-        self._give_back([self._open[seen.domain] for seen in late])
-        self._given_back.update(seen.domain for seen in late)
-        observations = [seen for seen in observations if seen not in late]
+        late = {seen.domain for seen in observations if self._may_be_our_delay(seen)}
+        self._second_looks |= late
+        self._to_look_at_again += [self._open[domain] for domain in late]
+        observations = [seen for seen in observations if seen.domain not in late]
         if not observations:
             return
         batch = [self._result(observation) for observation in observations]
@@ -234,7 +240,7 @@ class Worker:
         return (
             seen.outcome in _SILENCES
             and self._starved_at > time.monotonic() - seen.duration_seconds - _PACE_SECONDS
-            and seen.domain not in self._given_back
+            and seen.domain not in self._second_looks
             and self._stop_at is None
         )
 
@@ -269,9 +275,7 @@ class Worker:
             del self._open[claim.domain]
         if untouched:
             domains = [claim.domain for claim in untouched]
-            # Last in line of those that are due for this run.
-            due_at = self._orders.due_before
-            self._database.run(lambda connection: claims.release(connection, self._holder, domains, due_at))
+            self._database.run(lambda connection: claims.release(connection, self._holder, domains))
 
     def _abandon(self) -> None:
         """The grace is over: cut the crawls off that are still in flight and give their domains back."""
