@@ -3,11 +3,12 @@
 import contextlib
 import datetime
 import ipaddress
-import shutil
+import os
 import socket
 import ssl
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,18 +36,18 @@ IMPATIENT = HttpSettings(
 
 
 class Authority:
-    """A certificate authority with its files in a directory of its own."""
+    """A certificate authority; ``file`` holds its certificate as long as it lives."""
 
     def __init__(self, name: str = "Test CA") -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="vmcrawl-ca-"))
-        weakref.finalize(self, shutil.rmtree, self._directory)
+        # Not on disk, where it would stay behind when a test run is killed.
+        memory = os.memfd_create("ca.pem")
+        weakref.finalize(self, os.close, memory)
+        self.file = Path(f"/proc/{os.getpid()}/fd/{memory}")
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(self._name, self._name, self._key.public_key(), 30)
         certificate = builder.add_extension(x509.BasicConstraints(True, None), True).sign(self._key, hashes.SHA256())
-        self.file = self._directory / "ca.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        self._issued = 0
 
     def issue(self, *names: str, days: int = 30) -> ssl.SSLContext:
         """A server's context with a certificate for ``names`` (DNS or IP), which ends in ``days``."""
@@ -54,13 +55,13 @@ class Authority:
         builder = _builder(x509.Name([]), self._name, key.public_key(), days)
         alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
         certificate = builder.add_extension(alternatives, True).sign(self._key, hashes.SHA256())
-        self._issued += 1
-        file = self._directory / f"leaf-{self._issued}.pem"
         encoding = serialization.Encoding.PEM
         private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        file.write_bytes(certificate.public_bytes(encoding) + private)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(certificate.public_bytes(encoding) + private)
+            file.flush()
+            context.load_cert_chain(file.name)
         return context
 
 
@@ -223,6 +224,14 @@ class NameServer:
             response.answer.append(dns.rrset.from_text(owner, self._ttl, "IN", "CNAME" if alias else kind, value))
             owner = value if alias else owner
         return response.to_wire()
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
+    """Whether something comes true within some seconds."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.005)
+    return holds()
 
 
 def loopback_only(name: str, kind: str) -> list[str]:

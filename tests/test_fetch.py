@@ -75,9 +75,35 @@ def test_a_redirect_is_returned_and_not_followed():
     assert (response.status, response.location) == (302, "https://b.example/\u00fc")
 
 
-def test_retry_after_and_the_status_come_back_without_the_body():
-    response = fetch(answering("HTTP/1.1 429 Slow down\nRetry-After: 120\nContent-Length: 3", b"abc"))
-    assert (response.status, response.retry_after, response.body) == (429, "120", b"")
+@pytest.mark.parametrize("status", [301, 404, 429, 500, 503])
+def test_retry_after_and_the_status_come_back_without_the_body(status):
+    response = fetch(answering(f"HTTP/1.1 {status} Slow down\nRetry-After: 120\nContent-Length: 3", b"abc"))
+    assert (response.status, response.retry_after, response.body) == (status, "120", b"")
+
+
+@pytest.mark.parametrize(
+    ("sent", "content_type"),
+    [
+        ("\x1b[8mtext/html", "[8mtext/html?"),
+        ("\x1b]0;pwned\x07", "]0?"),
+        ("\x1bapplication/json", "application/json?"),
+        ("application/\x9bjson", "application/ json?"),
+        ("\x1b", "?"),
+        ("x" * 9999, "x" * 99 + "\u2026?"),
+        ("; charset=utf-8", ""),
+    ],
+)
+def test_a_content_type_can_be_shown_on_a_terminal_and_never_turns_into_another(sent, content_type):
+    assert fetch(healthy(content_type=sent)).content_type == content_type
+
+
+def test_headers_can_be_shown_on_a_terminal():
+    response = fetch(
+        answering(
+            "HTTP/1.1 302 \x1b[2J\nLocation: https://b.example/\x1b[2Jx\nRetry-After: \x1b[8m1\nContent-Length: 0"
+        )
+    )
+    assert (response.location, response.retry_after) == ("https://b.example/ [2Jx", "[8m1")
 
 
 def test_one_connection_serves_four_requests():
@@ -249,6 +275,24 @@ def test_a_host_that_only_has_ipv6_is_asked():
 def test_an_agent_that_would_break_the_header_is_refused():
     with pytest.raises(ValueError, match="user agent"):
         Client(HttpSettings(), NetworkSettings(), user_agent="a\r\nb", lock_file=None)
+
+
+def test_a_slow_name_server_of_ours_takes_nothing_from_the_server():
+    asked: list[str] = []
+
+    def answer(_: str, kind: str) -> list[str] | None:
+        # The third question comes three quarters of a second after the first, or later.
+        asked.append(kind)
+        return (["127.0.0.1"] if kind == "A" else []) if asked.count(kind) > 2 else None
+
+    http = replace(IMPATIENT, request_timeout=timedelta(seconds=0.5))
+    network = NetworkSettings(allow_addresses=(LOOPBACK,), dns_timeout=timedelta(seconds=4))
+    with (
+        Server(healthy()) as server,
+        client_for(server.port, http, network, answer=answer) as world,
+        world.client.session(timedelta(seconds=0.6)) as session,
+    ):
+        assert session.get(Request("https://a.example/")).status == 200
 
 
 def test_a_pause_is_ours_and_takes_nothing_from_the_server():

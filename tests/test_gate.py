@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -166,15 +167,35 @@ def test_the_lock_file_is_ours_alone(tmp_path):
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
     link = tmp_path / "link"
     link.symlink_to(private)
-    with pytest.raises(OSError, match="link"):
-        Gate(link, 1)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "directory").mkdir()
     private.chmod(0o666)
-    with pytest.raises(PermissionError):
-        Gate(private, 1)
+    for each in (link, pipe, tmp_path / "directory", private):
+        with pytest.raises(PermissionError, match=f"remove it, or let XDG_RUNTIME_DIR .*{each.name}"):
+            Gate(each, 1)
+    with pytest.raises(FileNotFoundError):
+        Gate(tmp_path / "nowhere" / "lock", 1)
 
 
-def test_the_default_lock_file_is_named_for_the_user():
-    assert str(os.getuid()) in default_lock_file().name
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_lock_file_that_somebody_else_made_first_is_not_used(tmp_path):
+    taken = tmp_path / "taken"
+    taken.touch(0o600)
+    os.chown(taken, 65534, 65534)
+    with pytest.raises(PermissionError, match=r"remove it.*taken"):
+        Gate(taken, 1)
+
+
+def test_the_default_lock_file_is_in_the_runtime_directory_if_that_is_ours(tmp_path, monkeypatch):
+    name = f"vmcrawl-{os.geteuid()}.lock"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert default_lock_file() == tmp_path / name
+    (tmp_path / "file").touch()
+    somebody = "/proc/1" if os.geteuid() else "relative"
+    for unusable in ("", ".", str(tmp_path / "file"), str(tmp_path / "nowhere"), somebody):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", unusable)
+        assert default_lock_file() == Path(tempfile.gettempdir()) / name
 
 
 @pytest.mark.parametrize("number", [0, -1, 5000])

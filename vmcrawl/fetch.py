@@ -15,6 +15,7 @@ from vmcrawl.coding import ACCEPT_ENCODING, BadCoding, Overlong, UnknownCoding, 
 from vmcrawl.connection import Connection, OpenSockets, read_pieces
 from vmcrawl.deadline import Budget, OutOfBytes, Stopped
 from vmcrawl.dial import dial
+from vmcrawl.document import clean_text
 from vmcrawl.failure import hung_up, outcome_of
 from vmcrawl.gate import Gate, Hold
 from vmcrawl.observation import CrawlFailed
@@ -73,7 +74,7 @@ class FetchSession:
     """The network for one crawl (:class:`vmcrawl.wire.Session`); a context manager that closes its connections.
 
     One connection per host is kept from request to request. The time limits count what the server takes: waiting at
-    the gate and pauses of our own making are not in them.
+    the gate, look-ups and pauses of our own making are not in them.
     """
 
     def __init__(self, client: Client, timeout: timedelta) -> None:
@@ -131,14 +132,14 @@ class FetchSession:
             return self._receive(target.host, request, answer)
         except OutOfBytes as error:
             limit = self._client.http.max_wire_bytes
-            raise CrawlFailed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes") from error
+            raise _failed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes") from error
         except (OSError, http.client.HTTPException) as error:
             outcome = outcome_of(error, answered=self._budget.received > 0)
             if outcome is None:
                 raise
             if self._client.stopping.is_set():
                 raise Stopped from error
-            raise CrawlFailed(outcome, f"{target.host}: {_explain(error)}") from error
+            raise _failed(outcome, f"{target.host}: {_explain(error)}") from error
         finally:
             visit.end()
 
@@ -147,13 +148,18 @@ class FetchSession:
         try:
             literal = parse_literal(target.host)
         except ValueError as error:
-            raise CrawlFailed(Outcome.BLOCKED_ADDRESS, str(error)) from error
-        found = (literal,) if literal else self._client.resolver.resolve(target.host, self._budget.left())
+            raise _failed(Outcome.BLOCKED_ADDRESS, str(error)) from error
+        found = (literal,) if literal else self._look_up(target.host)
         for address in found:
             reason = refusal(address, self._client.network.allow_addresses)
             if reason is not None:
-                raise CrawlFailed(Outcome.BLOCKED_ADDRESS, f"{target.host}: {reason}")
+                raise _failed(Outcome.BLOCKED_ADDRESS, f"{target.host}: {reason}")
         return tuple(dict.fromkeys(connectable(address) for address in found))
+
+    def _look_up(self, host: str) -> tuple[Address, ...]:
+        # Our own name server makes us wait, not the one that we are about to ask: the resolver's limit bounds that.
+        with self._budget.ours():
+            return self._client.resolver.resolve(host)
 
     def _ask(
         self, target: "_Target", accept: str, addresses: tuple[Address, ...], visit: "_Visit"
@@ -171,7 +177,10 @@ class FetchSession:
                     raise
         if connection is not None:
             self._drop(target.host)
+            # Nobody else should have to wait at the old address while we look the new one up.
+            visit.end()
             addresses = self._addresses(target)
+            visit.move_to(addresses[0])
         connection = self._connect(target, addresses)
         visit.move_to(connection.address)
         self.requests += 1
@@ -216,12 +225,12 @@ class FetchSession:
                     del body[cut:]
                     break
         except Overlong as error:
-            raise CrawlFailed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes decoded") from error
+            raise _failed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes decoded") from error
         except UnknownCoding as error:
             # By what its headers say, this is nothing we can read: nobody has looked at the content.
-            raise CrawlFailed(Outcome.BAD_CONTENT_TYPE, f"{request.url}: {error}") from error
+            raise _failed(Outcome.BAD_CONTENT_TYPE, f"{request.url}: {error}") from error
         except BadCoding as error:
-            raise CrawlFailed(Outcome.BAD_JSON, f"{request.url}: {error}") from error
+            raise _failed(Outcome.BAD_JSON, f"{request.url}: {error}") from error
         return bytes(body)
 
     def _drain(self, answer: http.client.HTTPResponse) -> None:
@@ -297,17 +306,30 @@ def _parse(url: str) -> _Target:
 _PATH_CHARACTERS = "/?%:@!$&'()*+,;=-._~[]|"
 
 
+#: The longest line of a header that ``http.client`` takes.
+_LONGEST_VALUE = 1 << 16
+_LONGEST_TYPE, _LONGEST_REASON, _LONGEST_DETAIL = 100, 200, 500
+
+
 def _media_type(header: str) -> str:
-    return header.partition(";")[0].partition(",")[0].strip().lower()
+    """The media type without parameters; what cannot be shown as it is ends in ``?``, as no media type does."""
+    media_type = header.partition(";")[0].partition(",")[0].strip().lower()
+    shown = clean_text(media_type, _LONGEST_TYPE)
+    return shown if shown == media_type else f"{shown}?"
 
 
 def _header_text(value: str | None) -> str | None:
-    """A header's value on one line; UTF-8 that a server sent raw is read as such."""
+    """A header's value as one printable line; UTF-8 that a server sent raw is read as such."""
     if value is None:
         return None
     with contextlib.suppress(UnicodeError):
         value = value.encode("latin-1").decode()
-    return " ".join(value.split())
+    return clean_text(value, _LONGEST_VALUE)
+
+
+def _failed(outcome: Outcome, detail: str) -> CrawlFailed:
+    # Names, URLs, status lines and header values are a stranger's.
+    return CrawlFailed(outcome, clean_text(detail, _LONGEST_DETAIL))
 
 
 def _explain(error: OSError | http.client.HTTPException) -> str:
@@ -317,4 +339,4 @@ def _explain(error: OSError | http.client.HTTPException) -> str:
         return getattr(error, "reason", None) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return clean_text(f"{type(error).__name__}: {error}", _LONGEST_REASON)

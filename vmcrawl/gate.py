@@ -20,11 +20,19 @@ _POLL_SECONDS = (0.01, 0.05)
 _ADDRESSES_FROM = 1 << 62
 #: An address has this many bytes in a row, more than anybody would set as ``requests_per_address``.
 _BYTES_PER_ADDRESS = 1 << 10
+#: What the kernel says of a lock file that is somebody else's, a link or a directory.
+_IN_THE_WAY = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
 
 
 def default_lock_file() -> Path:
-    """Where all crawlers of one user on one machine meet: a file in the temporary directory, named for the user."""
-    return Path(tempfile.gettempdir()) / f"vmcrawl-{os.getuid()}.lock"
+    """Where all crawlers of one user on one machine meet: a file named for the user.
+
+    It is in ``$XDG_RUNTIME_DIR``, where nobody else can make it first, if that is a directory of ours (XDG Base
+    Directory Specification 0.8), else in the temporary directory.
+    """
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    directory = runtime if runtime.is_absolute() and _is_our_directory(runtime) else Path(tempfile.gettempdir())
+    return directory / f"vmcrawl-{os.geteuid()}.lock"
 
 
 @dataclass(slots=True)
@@ -52,7 +60,7 @@ class Gate:
     threads apart (nor two gates of one process), so a table guards those. The holder of a host may wait for an
     address, never the other way round: nobody waits in a circle.
 
-    Raises ``OSError`` if the file can't be made, ``PermissionError`` if it isn't ours alone.
+    Raises ``OSError`` if the file can't be made, ``PermissionError``, which says what to do, if it isn't ours alone.
     """
 
     def __init__(self, lock_file: Path | None, requests_per_address: int) -> None:
@@ -144,11 +152,29 @@ def _try_lock(file: int, offset: int) -> bool:
 
 def _open_private(path: Path) -> int:
     """Open the lock file, or make it; in a directory that others may write to, it must be nobody else's."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        # With something there it isn't the directory that keeps us out.
+        if error.errno in _IN_THE_WAY and os.path.lexists(path):
+            raise _not_ours(path) from error
+        raise
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         os.close(file)
-        raise PermissionError(
-            errno.EPERM, "the lock file must be a regular file of our own, closed to others", str(path)
-        )
+        raise _not_ours(path)
     return file
+
+
+def _not_ours(path: Path) -> PermissionError:
+    must = f"the lock file must be a regular file of user {os.geteuid()} with mode 0600"
+    remedy = "remove it, or let XDG_RUNTIME_DIR or TMPDIR name a directory of your own"
+    return PermissionError(errno.EPERM, f"{must}; {remedy}", str(path))
+
+
+def _is_our_directory(path: Path) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()

@@ -3,7 +3,8 @@
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ from pycares import errno as ares
 
 from vmcrawl.address import Address, parse_nameserver
 from vmcrawl.deadline import Stopped
+from vmcrawl.document import clean_text
 from vmcrawl.hosts import HostsFile
 from vmcrawl.observation import CrawlFailed
 from vmcrawl.outcome import Outcome
@@ -25,6 +27,15 @@ _SECOND_ANSWER_SECONDS = 1.0
 #: After so many look-ups in a row without any answer, the name servers are dead (no network): don't wait long for them.
 _SILENT_LOOK_UPS = 32
 _SILENT_SECONDS = 1.0
+#: So many look-ups of a process may be under way. A name server puts off what it has no time for, and what it puts off
+#: for too long ends here as a failure of the name, so it must not be asked by every thread at once. Eight of each of
+#: four processes are 64 questions: even 20 answers a second come in time. 32 are plenty where answers are quick: a
+#: hundred names a second at 0.3 s each.
+_FEWEST, _MOST = 8, 32
+#: Beyond this the name server is busy, or the name's own servers are slow. Silence and slow answers take from the bound
+#: three times what a quick answer adds: it falls once more than a quarter is slow, which slow names alone aren't.
+_QUICK_SECONDS = 1.0
+_RISE, _FALL = 0.125, 0.375
 #: c-ares never forgets the answers in its cache before their TTL; at 1.2 KB each they must be dropped now and then.
 _LOOK_UPS_PER_CACHE = 5_000
 #: c-ares waits a quarter of a second for a server known to be fast, and twice as long each time it asks again. Five
@@ -32,14 +43,14 @@ _LOOK_UPS_PER_CACHE = 5_000
 _FIRST_TRY_SECONDS = 0.5
 _TRIES = 5
 _LONGEST_CHAIN = 16
-#: So many look-ups may have a channel, hence a thread of c-ares, to themselves at a time.
-_MOST_ALONE = 16
 
 #: RFC 1035, 2.3.4 (sizes), and the characters that occur in host names, the underscore included.
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
 
 _A, _AAAA = pycares.QUERY_TYPE_A, pycares.QUERY_TYPE_AAAA
 _Box = SimpleQueue[tuple[int, pycares.DNSResult | None, int | None]]
+#: Ends of a question of which no name server has said anything.
+_NO_ANSWER = frozenset({ares.ARES_ETIMEOUT, ares.ARES_ECANCELLED, ares.ARES_EDESTRUCTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +61,71 @@ class Answer:
     error: int | None = None
 
 
+class Turns:
+    """How many look-ups may be under way at a time, by how quickly name servers answer; safe to share."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._bound: float = _FEWEST
+        self._running = 0
+        self._silent = 0
+        self._stopped = False
+
+    @property
+    def dead(self) -> bool:
+        """Whether nothing has been heard for many look-ups in a row, not even late."""
+        return self._silent >= _SILENT_LOOK_UPS
+
+    @property
+    def bound(self) -> int:
+        """How many may be under way. Those who ask dead servers stand in nobody's way: as many as ever."""
+        return _MOST if self.dead else int(self._bound)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, have it within the block; raises :class:`Stopped`."""
+        with self._changed:
+            while not self._stopped and self._running >= self.bound:
+                self._changed.wait()
+            if self._stopped:
+                raise Stopped
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify(max(0, self.bound - self._running))
+
+    def answered(self, seconds: float) -> None:
+        """Take note of an answer that took so long, even if nobody waits for it any more."""
+        with self._changed:
+            self._silent = 0
+            self._bound = min(_MOST, self._bound + _RISE) if seconds < _QUICK_SECONDS else self._fallen()
+
+    def missed(self) -> None:
+        """Take note of a look-up that ended without any answer."""
+        with self._changed:
+            self._silent += 1
+            self._bound = self._fallen()
+
+    def stop(self) -> None:
+        """End all waiting, now and later, with :class:`Stopped`."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _fallen(self) -> float:
+        return max(_FEWEST, self._bound - _FALL)
+
+
 class Resolver:
     """Looks names up for all threads of one process; keeps answers for their TTL (c-ares' own cache).
 
     ``nameservers`` are ``address[:port]`` or ``[v6]:port`` (else those of /etc/resolv.conf; with none there, c-ares
-    asks 127.0.0.1). ``timeout`` bounds one look-up. ``hosts`` is the hosts file that outranks DNS. Names are absolute:
-    search domains are never tried. Raises ``ValueError`` for a name server that isn't an address.
+    asks 127.0.0.1). ``timeout`` bounds one look-up, once it has its turn (:class:`Turns`). ``hosts`` is the hosts file
+    that outranks DNS. Names are absolute: search domains are never tried. Raises ``ValueError`` for a name server that
+    isn't an address.
     """
 
     def __init__(
@@ -66,33 +136,37 @@ class Resolver:
         self._servers = [_server(text) for text in nameservers]
         self._channel = _open_channel(self._servers)
         self._open = {self._channel}
-        self._alone = threading.BoundedSemaphore(_MOST_ALONE)
+        self._turns = Turns()
         self._lock = threading.Lock()
         self._look_ups = 0
-        self._silent = 0
         self._stopped = False
 
-    def resolve(self, host: str, limit: float) -> tuple[Address, ...]:
-        """All addresses of ``host``, IPv4 and IPv6 in turn, at least one; waits ``limit`` seconds at most.
+    def resolve(self, host: str) -> tuple[Address, ...]:
+        """All addresses of ``host``, IPv4 and IPv6 in turn, at least one; waits for its turn as long as that takes.
 
-        Raises :class:`CrawlFailed`: ``dns_not_found`` for no such name or no address, ``dns_failure`` for every way of
-        not getting an answer. Addresses of either type win over what happened to the other; "no such name" (NXDOMAIN)
-        holds for both types (RFC 8020); "no record" of one type says nothing if the other failed.
+        Raises :class:`Stopped`, and :class:`CrawlFailed`: ``dns_not_found`` for no such name or no
+        address, ``dns_failure`` for every way of not getting an answer. Addresses of either type win over what
+        happened to the other; "no such name" (NXDOMAIN) holds for both types (RFC 8020); "no record" of one type says
+        nothing if the other failed.
         """
         if not _NAME.match(host):
-            raise CrawlFailed(Outcome.DNS_NOT_FOUND, f"{host:.80} cannot be a host name")
+            raise CrawlFailed(Outcome.DNS_NOT_FOUND, f"{clean_text(host, 80)} cannot be a host name")
         listed = self._hosts.look_up(host)
         if listed:
             return listed
-        end = time.monotonic() + min(limit, self._patience())
-        answers = self._ask(self._channel, host, end)
-        self._count(answered=any(each.error != ares.ARES_ETIMEOUT for each in answers.values()))
-        if any(each.error == ares.ARES_EBADRESP for each in answers.values()):
-            answers = self._ask_alone(host, end)
+        with self._turns.turn():
+            end = time.monotonic() + (min(self._timeout, _SILENT_SECONDS) if self._turns.dead else self._timeout)
+            answers = self._ask(self._channel, host, end)
+            if all(each.error in _NO_ANSWER for each in answers.values()):
+                self._turns.missed()
+            self._count()
+            if any(each.error == ares.ARES_EBADRESP for each in answers.values()):
+                answers = self._ask_alone(host, end)
         return _conclude(host, answers)
 
     def stop(self) -> None:
         """End all look-ups under way, and all to come, with :class:`vmcrawl.deadline.Stopped`."""
+        self._turns.stop()
         with self._lock:
             self._stopped = True
             for channel in self._open:
@@ -104,29 +178,21 @@ class Resolver:
             self._open.discard(self._channel)
             self._channel.close()
 
-    def _patience(self) -> float:
-        return min(self._timeout, _SILENT_SECONDS) if self._silent >= _SILENT_LOOK_UPS else self._timeout
-
     def _ask_alone(self, host: str, end: float) -> dict[int, Answer]:
         """Ask once more over a channel for this name only.
 
         After an answer that is no DNS c-ares gives up the socket and with it a try of every question under way there:
         one name with a broken server would take others with it. Who is to blame shows when nobody else is near.
         """
-        if not self._alone.acquire(timeout=max(0.0, end - time.monotonic())):
-            return {}
+        channel = _open_channel(self._servers)
+        with self._lock:
+            self._open.add(channel)
         try:
-            channel = _open_channel(self._servers)
-            with self._lock:
-                self._open.add(channel)
-            try:
-                return self._ask(channel, host, end)
-            finally:
-                with self._lock:
-                    self._open.discard(channel)
-                    channel.close()
+            return self._ask(channel, host, end)
         finally:
-            self._alone.release()
+            with self._lock:
+                self._open.discard(channel)
+                channel.close()
 
     def _ask(self, channel: pycares.Channel, host: str, end: float) -> dict[int, Answer]:
         box: _Box = SimpleQueue()
@@ -150,8 +216,11 @@ class Resolver:
     def _send(self, channel: pycares.Channel, host: str, kind: int, box: _Box) -> None:
         if self._stopped:
             raise Stopped
+        asked = time.monotonic()
 
         def receive(result: pycares.DNSResult | None, error: int | None) -> None:
+            if error not in _NO_ANSWER:
+                self._turns.answered(time.monotonic() - asked)
             box.put((kind, result, error))
 
         try:
@@ -160,9 +229,8 @@ class Resolver:
             # c-ares reports such an error to the callback, too; the second report of one type changes nothing.
             box.put((kind, None, error.args[0]))
 
-    def _count(self, *, answered: bool) -> None:
+    def _count(self) -> None:
         with self._lock:
-            self._silent = 0 if answered else self._silent + 1
             self._look_ups += 1
             full = self._look_ups % _LOOK_UPS_PER_CACHE == 0
         if full and not self._stopped:
