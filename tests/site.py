@@ -1,9 +1,9 @@
 """A fake network for tests of decisions: a dict from URL to answer, and a record of what was asked."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vmcrawl.observation import CrawlFailed
 from vmcrawl.wire import Request, Response
 
 
@@ -17,9 +17,11 @@ def answer(body: object = "", status: int = 200, content_type: str = "applicatio
 class Site:
     """Implements :class:`vmcrawl.wire.Session`; what is not in ``pages`` answers 404."""
 
-    pages: dict[str, Response | CrawlFailed | Exception]
+    pages: Mapping[str, Response | Exception]
     asked: list[str] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
+    #: What a clock would show if nothing but pauses took time.
+    seconds: float = 1000.0
 
     def get(self, request: Request) -> Response:
         self.asked.append(request.url)
@@ -31,6 +33,7 @@ class Site:
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
+        self.seconds += seconds
         self.asked.append(f"(pause {seconds:g})")
 
 

@@ -1,7 +1,7 @@
 """One domain, from robots.txt to a verdict, on a fake network."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,11 +9,12 @@ from tests.site import Site, answer, healthy
 from vmcrawl.crawl import Standards, crawl
 from vmcrawl.domain import Domain
 from vmcrawl.exclusion import Exclusions
+from vmcrawl.memory import HostMemory
 from vmcrawl.observation import CrawlFailed, RobotsRecord
 from vmcrawl.outcome import Outcome
 from vmcrawl.polite import Manners
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NOW = datetime.now(UTC)
 HOME = Domain("home.net")
 REL = "http://nodeinfo.diaspora.software/ns/schema/2.0"
 
@@ -26,9 +27,10 @@ STANDARDS = Standards(why_bad_version, max_active_users=10_000)
 MANNERS = Manners("vmcrawl", domain_timeout_seconds=30.0)
 
 
-def visit(pages, domain=HOME, manners=MANNERS):
+def visit(pages, domain=HOME, manners=MANNERS, memory=None):
     site = Site(dict(pages))
-    return crawl(domain, site, NOW, manners, STANDARDS), site
+    memory = memory or HostMemory(timedelta(hours=24), clock=lambda: site.seconds)
+    return crawl(domain, site, NOW, manners, memory, STANDARDS), site
 
 
 def paths(site):
@@ -50,9 +52,10 @@ def test_a_healthy_server_is_asked_four_times_and_is_ok():
 
 
 def test_rules_that_are_remembered_are_not_read_again():
-    record = RobotsRecord("home.net", NOW, "User-agent: *\nDisallow: /api/v2/\n")
-    manners = replace(MANNERS, recall={"home.net": record}.get)
-    seen, site = visit(healthy(HOME), manners=manners)
+    record = RobotsRecord("home.net", datetime.now(UTC), "User-agent: *\nDisallow: /api/v2/\n")
+    memory = HostMemory(timedelta(hours=24))
+    memory.remember(record)
+    seen, site = visit(healthy(HOME), memory=memory)
     assert seen.outcome is Outcome.ROBOTS_DISALLOWED
     assert "home.net/robots.txt" not in paths(site)
     assert seen.robots == ()

@@ -45,13 +45,32 @@ def test_a_domain_that_kills_its_process_costs_no_other_domain_its_result(databa
     assert row == ("internal_error", 1, False, None, True)
 
 
-class Avenger:
-    """While entered, kills every crawler process of a run that has a connection to one address."""
+def test_many_killers_are_all_found_out(database_url, tmp_path):
+    names = [f"killer-{number}.net" for number in range(5)]
+    killers = [replace(mastodon(name, truth=Truth(Outcome.INTERNAL_ERROR)), latency_seconds=0.5) for name in names]
+    with start_fediverse([*killers, *healthy_crowd(8)], tmp_path / "fediverse") as fediverse:
+        env = environment(
+            database_url,
+            VMCRAWL_CONFIG=str(fediverse.config_file),
+            VMCRAWL_CRAWL_PROCESSES="1",
+            VMCRAWL_CRAWL_THREADS="4",
+            VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
+        )
+        assert vmcrawl("domains", "import", str(fediverse.domains_file), env=env).returncode == 0
+        addresses = [fediverse.address(name) for name in names]
+        with start(["crawl", "--json"], env) as run, Avenger(run.pid, *addresses):
+            output, errors = run.communicate(timeout=90)
+    assert run.returncode == 0, errors
+    assert json.loads(output)["outcomes"] == {"internal_error": 5, "ok": 8}
 
-    def __init__(self, run: int, address: str) -> None:
+
+class Avenger:
+    """While entered, kills every crawler process of a run that has a connection to one of the addresses."""
+
+    def __init__(self, run: int, *addresses: str) -> None:
         self.killed: list[int] = []
         self._run = run
-        self._address = address
+        self._addresses = addresses
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -66,7 +85,7 @@ class Avenger:
     def _watch(self) -> None:
         while not self._over.wait(0.02):
             try:
-                inodes = connections_to(self._address)
+                inodes = set().union(*(connections_to(address) for address in self._addresses))
                 for pid in crawler_processes(self._run):
                     if pid not in self.killed and inodes & sockets_of(pid):
                         os.kill(pid, signal.SIGKILL)

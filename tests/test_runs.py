@@ -129,6 +129,9 @@ def test_a_signal_ends_a_run_in_good_order(stage, number, code):
         os.killpg(run.pid, number)
         output, errors = run.communicate(timeout=30)
     assert run.returncode == code, errors
+    assert "died" not in errors
+    assert "dropped" not in errors
+    assert stage.rows("SELECT count(*) FROM domains WHERE suspect") == [(0,)]
     summary = json.loads(output)
     assert summary["status"] == "interrupted"
     finished = stage.rows("SELECT count(*) FROM domains WHERE outcome = 'ok'")[0][0]

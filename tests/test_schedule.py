@@ -55,12 +55,18 @@ def test_every_other_failure_doubles_from_an_hour_to_a_week(outcome, failures, w
     assert appointment.failures > min(failures, 999_999)
 
 
-@pytest.mark.parametrize(("asked", "wait"), [(None, HOUR), (0, timedelta(0)), (7200, 2 * HOUR), (10**9, 90 * DAY)])
+@pytest.mark.parametrize(("asked", "wait"), [(None, HOUR), (0, HOUR), (7200, 2 * HOUR), (10**9, 90 * DAY)])
 def test_retry_after_is_obeyed_up_to_a_limit(asked, wait):
     appointment = next_appointment(Outcome.RATE_LIMITED, 2, NOW, asked, STEADY, 0.5)
     assert appointment.due_at == NOW + wait
     assert appointment.not_before == NOW + wait
     assert appointment.failures == 2
+
+
+def test_retry_after_is_obeyed_whatever_the_status_was():
+    appointment = next_appointment(Outcome.HTTP_5XX, 0, NOW, 7200, STEADY, 0.5)
+    assert (appointment.due_at, appointment.not_before, appointment.failures) == (NOW + 2 * HOUR, NOW + 2 * HOUR, 1)
+    assert next_appointment(Outcome.HTTP_5XX, 5, NOW, 60, STEADY, 0.5).due_at == NOW + 32 * HOUR
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])

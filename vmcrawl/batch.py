@@ -7,12 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from platform import node
 
 from vmcrawl.domain import Domain
-from vmcrawl.machine import is_gone, usable_cores
+from vmcrawl.machine import is_gone, process_identity, usable_cores
 from vmcrawl.observation import Observation
 from vmcrawl.outcome import Outcome
 from vmcrawl.pool import Death, Pool, Watch
@@ -104,22 +103,25 @@ class _Run:
         self._selection = selection
         self._control = control
         self._started = time.monotonic()
-        self._started_at = datetime.now(UTC)
+        self._started_at = database.now()
         self._run_id = 0
         self._planned = 0
         self._outcomes: Counter[str] = Counter()
         self._in_flight: dict[str, int] = {}
         self._beat_at = 0.0
+        self._somebody_died = False
 
     def run(self) -> RunSummary:
         now = self._started_at
         self._database.run(lambda connection: runs.close_stale(connection, now))
         self._free_what_the_dead_held()
-        self._run_id = self._database.run(lambda connection: runs.start_run(connection, now, host=node()))
+        us = process_identity() or node()
+        self._run_id = self._database.run(lambda connection: runs.start_run(connection, now, host=us))
         status = RunStatus.FAILED
         try:
             self._planned = self._plan()
             log.info("run %d: %d domains", self._run_id, self._planned)
+            self._explain_what_is_left_out()
             self._crawl()
             self._settle_suspects()
             status = self._status()
@@ -133,6 +135,11 @@ class _Run:
         """Take leases over from processes of this machine that are gone, instead of waiting for their end."""
         # Due when this run began: what falls due later is left to the next one.
         now = self._started_at
+        for run_id, host in self._database.run(runs.running):
+            if is_gone(host):
+                counted = self._database.run(partial(runs.count_outcomes, run_id=run_id))
+                failed = partial(runs.finish_run, run_id=run_id, now=now, status=RunStatus.FAILED, outcomes=counted)
+                self._database.run(failed)
         for holder in self._database.run(lambda connection: claims.holders(connection, now)):
             if is_gone(holder.partition("#")[0]):
                 number = self._database.run(partial(claims.release, holder=holder, due_at=now))
@@ -152,6 +159,16 @@ class _Run:
         self._database.run(lambda connection: runs.plan(connection, run_id, planned))
         return planned
 
+    def _explain_what_is_left_out(self) -> None:
+        names = self._selection.names
+        left_out = 0 if names is None else len(names[: self._selection.limit]) - self._planned
+        if left_out > 0:
+            log.warning(
+                "%d named domains are left out: they are being crawled by another run, or have asked to be left alone"
+                " until later (see vmcrawl show)",
+                left_out,
+            )
+
     def _crawl(self) -> None:
         if not self._planned:
             return
@@ -165,7 +182,7 @@ class _Run:
         """Crawl alone, one per process, what was in flight when a process died: whoever kills again is found out."""
         if self._should_stop():
             return
-        run_id, now = self._run_id, datetime.now(UTC)
+        run_id, now = self._run_id, self._database.now()
         named = self._named
         suspects = self._database.run(
             lambda connection: claims.count_due(connection, now, run_id=run_id, named=named, suspects=True)
@@ -186,36 +203,39 @@ class _Run:
         return self._settings.crawl.grace.total_seconds()
 
     def _orders(self, *, threads: int, suspects: bool) -> Orders:
-        due_before = datetime.now(UTC) if suspects else self._started_at
+        due_before = self._database.now() if suspects else self._started_at
         return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before)
 
     def _note(self, progress: Progress) -> None:
         self._outcomes.update(progress.outcomes)
         self._in_flight[progress.holder] = progress.in_flight
 
-    def _suspect(self, death: Death) -> None:
+    def _suspect(self, death: Death) -> bool:
+        self._somebody_died = True
         if (holder := death.holder) is None:
-            return
+            return False
         self._in_flight.pop(holder, None)
         if death.exit_code == os.EX_TEMPFAIL:
             # It lost the database, for longer than it may: no domain is to blame.
             self._database.run(lambda connection: claims.release(connection, holder))
-            return
+            return False
         number = self._database.run(lambda connection: claims.release_dead(connection, holder))
         log.warning("%d domains were in flight in the process that died", number)
+        return number > 0
 
-    def _convict(self, death: Death) -> None:
+    def _convict(self, death: Death) -> bool:
         """A process that crawled one domain alone has died: that domain gets its verdict from us."""
         if (holder := death.holder) is None:
-            return
+            return False
         self._in_flight.pop(holder, None)
         held = self._database.run(lambda connection: claims.held_by(connection, holder))
         batch = [self._verdict_of_death(claim, death) for claim in held]
         recorded = self._database.run(lambda connection: results.record(connection, batch, holder))
         self._outcomes.update(recorded.outcomes)
+        return bool(recorded.outcomes)
 
     def _verdict_of_death(self, claim: Claim, death: Death) -> Result:
-        now = datetime.now(UTC)
+        now = self._database.now()
         detail = f"its crawl, alone in a process, ended that process with exit code {death.exit_code}"
         log.error("%s: %s", claim.domain, detail)
         outcome = Outcome.INTERNAL_ERROR
@@ -228,7 +248,7 @@ class _Run:
         moment = time.monotonic()
         if moment - self._beat_at >= _HEARTBEAT_SECONDS:
             self._beat_at = moment
-            now, outcomes = datetime.now(UTC), standing.outcomes
+            now, outcomes = self._database.now(), standing.outcomes
             self._database.run(lambda connection: runs.heartbeat(connection, self._run_id, now, outcomes))
 
     def _should_stop(self) -> bool:
@@ -245,9 +265,10 @@ class _Run:
         return RunStatus.PARTIAL if self._out_of_time else RunStatus.SUCCESS
 
     def _close(self, status: RunStatus) -> None:
-        now = datetime.now(UTC)
-        # Counted in the ledger: what a process wrote just before it died was never reported.
-        counted = self._database.run(lambda connection: runs.count_outcomes(connection, self._run_id))
-        self._outcomes = Counter(counted)
-        self._database.run(lambda connection: runs.finish_run(connection, self._run_id, now, status, counted))
+        now = self._database.now()
+        if self._somebody_died:
+            # What a process wrote just before it died was never reported; the ledger knows.
+            self._outcomes = Counter(self._database.run(lambda c: runs.count_outcomes(c, self._run_id)))
+        outcomes = dict(self._outcomes)
+        self._database.run(lambda connection: runs.finish_run(connection, self._run_id, now, status, outcomes))
         self._database.run(lambda connection: upkeep.sweep(connection, now))

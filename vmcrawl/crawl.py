@@ -12,7 +12,7 @@ from vmcrawl.identity import leads_back, named_domain
 from vmcrawl.nodeinfo import is_mastodon_family, whole_number
 from vmcrawl.observation import CrawlFailed, Observation
 from vmcrawl.outcome import Outcome
-from vmcrawl.polite import Manners, Visitor
+from vmcrawl.polite import Manners, Memory, Visitor
 from vmcrawl.url import host_of
 from vmcrawl.wire import Session
 
@@ -32,12 +32,15 @@ class Standards:
     max_active_users: int
 
 
-def crawl(domain: Domain, session: Session, now: datetime, manners: Manners, standards: Standards) -> Observation:
+def crawl(
+    domain: Domain, session: Session, now: datetime, manners: Manners, memory: Memory, standards: Standards
+) -> Observation:
     """Crawl one domain. Never raises: every ending is the :class:`Outcome` of the observation.
 
-    ``now`` is when the crawl began (aware); ``session`` is the network as this one crawl may use it.
+    ``now`` is when the crawl began (aware); ``session`` is the network as this one crawl may use it, ``memory`` what
+    other crawls know of the hosts it comes to.
     """
-    visitor = Visitor(session, manners, now)
+    visitor = Visitor(session, manners, memory, now)
     seen = _Seen()
     retry_after_seconds = None
     try:

@@ -9,7 +9,7 @@ from vmcrawl.domain import Domain
 from vmcrawl.nodeinfo import NodeInfo, parse_nodeinfo
 from vmcrawl.observation import CrawlFailed
 from vmcrawl.outcome import Outcome
-from vmcrawl.polite import Visitor, require_success
+from vmcrawl.polite import Visitor
 from vmcrawl.url import host_of
 from vmcrawl.wellknown import (
     DocumentLink,
@@ -135,7 +135,7 @@ def _by_webfinger(domain: str, visitor: Visitor) -> list[str]:
 def _hosts_of(url: str, visitor: Visitor, accept: str) -> list[str]:
     try:
         response = visitor.get(url, accept)
-        require_success(response)
+        visitor.require_success(response)
         if response.body.lstrip()[:1] == b"{":
             return parse_host_meta_json(parse_json(response.body), response.url)
         return parse_host_meta(response.body, response.url)

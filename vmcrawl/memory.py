@@ -1,84 +1,133 @@
-"""What earlier crawls learned of robots.txt, so that no host is asked for it more than once in a day."""
+"""What the crawls of one process know of hosts: their rules, when they were asked last, who wants to be left alone."""
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 from vmcrawl.observation import RobotsRecord
-from vmcrawl.settings import Settings
-from vmcrawl.store import robots
-from vmcrawl.store.claims import Claim
-from vmcrawl.store.database import Database
 
-#: Backends shared by many domains are few; the rest is in the database.
-_KEPT = 10_000
-#: A slow host is no reason to let another crawl wait for ever.
-_PATIENCE_SECONDS = 10.0
+#: Characters of rules kept in memory; hosts that many domains lead to are few, the rest is in the database.
+_MOST_CHARACTERS = 16 << 20
+#: Hosts with a time before which they may not be asked; those whose time has passed are dropped first.
+_MOST_TIMES = 50_000
 
 
-class RobotsMemory:
-    """Answers, for any thread, which rules a host gave within ``crawl.robots_lifetime`` (RFC 9309, 2.4)."""
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """What the database knows of a host that some domain leads to."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._database = Database(settings.database)
-        self._lifetime = settings.crawl.robots_lifetime
-        self._lock = threading.Lock()
-        self._changed = threading.Condition()
-        self._being_read: dict[str, int] = {}
-        self._kept: OrderedDict[str, RobotsRecord] = OrderedDict()
+    rules: RobotsRecord | None = None
+    opted_out: bool = False
 
-    def recaller(self, claim: Claim) -> Callable[[str], RobotsRecord | None]:
-        """The memory as one crawl sees it: what the claim brought along is not looked up again."""
-        known = {record.host: record for record in claim.robots}
 
-        def recall(host: str) -> RobotsRecord | None:
-            if host in known:
-                return known[host]
-            return self._look_up(host, in_database=host != claim.domain)
+class HostMemory:
+    """Shared by the threads of a process: every crawl that comes to a host knows what the others have learned.
 
-        return recall
+    ``look_up(host, oldest)`` finds what other processes have learned of a host: rules that were read after ``oldest``,
+    and whether it has opted out. ``lifetime`` is how long rules hold (RFC 9309, 2.4: a day at most). ``clock`` gives
+    seconds that only grow.
+    """
 
-    def remember(self, record: RobotsRecord) -> None:
-        """Keep what a crawl has just read, for others that come to the same host before it is written."""
-        with self._lock:
-            self._keep(record)
+    def __init__(
+        self,
+        lifetime: timedelta,
+        look_up: Callable[[str, datetime], KnownHost] = lambda host, oldest: KnownHost(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lifetime = lifetime
+        self._look_up = look_up
+        self._clock = clock
+        self._lock = Lock()
+        self._being_read: set[str] = set()
+        self._rules: dict[str, RobotsRecord] = {}
+        self._characters = 0
+        self._opted_out: dict[str, None] = {}
+        self._next_request: dict[str, float] = {}
+        self._left_alone: dict[str, float] = {}
 
-    @contextmanager
-    def reading(self, host: str) -> Iterator[None]:
-        """Only one thread at a time reads robots.txt of a host, as far as the others' patience goes."""
-        with self._changed:
-            self._changed.wait_for(lambda: host not in self._being_read, _PATIENCE_SECONDS)
-            self._being_read[host] = self._being_read.get(host, 0) + 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._being_read[host] -= 1
-                if not self._being_read[host]:
-                    del self._being_read[host]
-                self._changed.notify_all()
-
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._database.close()
-
-    def _look_up(self, host: str, *, in_database: bool) -> RobotsRecord | None:
+    def recall(self, host: str) -> RobotsRecord | None:
+        """The rules of ``host``, if they are young enough."""
         oldest = datetime.now(UTC) - self._lifetime
         with self._lock:
-            record = self._kept.get(host)
-            if record is not None and record.read_at > oldest:
-                return record
-            if not in_database:
-                return None
-            record = self._database.run(lambda connection: robots.recall(connection, host, oldest))
-            if record is not None:
-                self._keep(record)
+            record = self._rules.get(host)
+        if record is not None and record.read_at > oldest:
             return record
+        known = self._look_up(host, oldest)
+        if known.opted_out:
+            self.note_opt_out(host)
+        if known.rules is not None:
+            self.remember(known.rules)
+        return known.rules
 
-    def _keep(self, record: RobotsRecord) -> None:
-        self._kept[record.host] = record
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+    def remember(self, record: RobotsRecord) -> None:
+        """Keep rules that have just been read, for others that come to the same host before they are written."""
+        with self._lock:
+            self._forget(record.host)
+            self._rules[record.host] = record
+            self._characters += len(record.host) + len(record.rules)
+            while self._characters > _MOST_CHARACTERS:
+                self._forget(next(iter(self._rules)))
+
+    def note_opt_out(self, host: str) -> None:
+        """``host`` has answered that it wants none of this."""
+        with self._lock:
+            self._opted_out[host] = None
+            if len(self._opted_out) > _MOST_TIMES:
+                del self._opted_out[next(iter(self._opted_out))]
+
+    def opted_out(self, host: str) -> bool:
+        """Whether ``host`` has opted out, as far as this process has learned; nobody else's word leads us there."""
+        with self._lock:
+            return host in self._opted_out
+
+    def begin_reading(self, host: str) -> bool:
+        """Take the right to read robots.txt of ``host``; False while somebody else is reading it."""
+        with self._lock:
+            if host in self._being_read:
+                return False
+            self._being_read.add(host)
+            return True
+
+    def end_reading(self, host: str) -> None:
+        """Give that right back."""
+        with self._lock:
+            self._being_read.discard(host)
+
+    def seconds_until_next(self, host: str, delay: float) -> float:
+        """Seconds to wait before the next request to a host that wants ``delay`` between them; 0: make it now."""
+        with self._lock:
+            moment = self._clock()
+            next_request = self._next_request.get(host, 0.0)
+            if moment < next_request:
+                return next_request - moment
+            self._note(self._next_request, host, moment + delay)
+            return 0.0
+
+    def asked(self, host: str, delay: float) -> None:
+        """A request to a host that wants ``delay`` between them has just ended."""
+        with self._lock:
+            self._note(self._next_request, host, self._clock() + delay)
+
+    def leave_alone(self, host: str, seconds: float) -> None:
+        """``host`` has asked to be left alone for so long (``Retry-After``)."""
+        with self._lock:
+            self._note(self._left_alone, host, max(self._clock() + seconds, self._left_alone.get(host, 0.0)))
+
+    def seconds_left_alone(self, host: str) -> int:
+        """Seconds, rounded up, for which ``host`` still wants to be left alone; 0: it may be asked."""
+        with self._lock:
+            return math.ceil(max(0.0, self._left_alone.get(host, 0.0) - self._clock()))
+
+    def _forget(self, host: str) -> None:
+        if (record := self._rules.pop(host, None)) is not None:
+            self._characters -= len(record.host) + len(record.rules)
+
+    def _note(self, times: dict[str, float], host: str, until: float) -> None:
+        times[host] = until
+        if len(times) > _MOST_TIMES:
+            moment = self._clock()
+            for other in [name for name, passed in times.items() if passed <= moment]:
+                del times[other]

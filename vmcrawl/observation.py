@@ -11,7 +11,7 @@ class CrawlFailed(Exception):
     """An expected ending of a crawl other than success.
 
     ``outcome`` names it, ``detail`` is one line for people, ``status`` is the HTTP status if that was the reason,
-    ``retry_after_seconds`` is what a 429 asked for.
+    ``retry_after_seconds`` is what the answer asked for.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class RobotsRecord:
 class Observation:
     """One finished crawl of one domain.
 
-    ``version`` and ``software`` are what the server sent, unedited but for the limits of the NodeInfo parser;
-    they are set whenever NodeInfo was read, also when the crawl failed afterwards.
+    ``version`` is what the server sent, ``software`` the same in small letters; they are set whenever NodeInfo was
+    read, also when the crawl failed afterwards. What could not be stored or shown is cleaned of such characters.
     """
 
     domain: Domain

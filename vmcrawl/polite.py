@@ -4,28 +4,29 @@ This is the upper of two storeys of HTTP. Nothing that decides what to ask can r
 so nobody can forget robots.txt.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil
+from typing import Protocol
 
 from vmcrawl.document import is_json_type, parse_json
 from vmcrawl.exclusion import Exclusions
 from vmcrawl.observation import CrawlFailed, RobotsRecord
 from vmcrawl.outcome import Outcome
-from vmcrawl.robots import Rules, parse_rules, reduce_robots
+from vmcrawl.robots import MAX_BYTES, Rules, parse_rules, reduce_robots
 from vmcrawl.schedule import retry_after_seconds
-from vmcrawl.url import InvalidUrl, host_of, redirect_target
+from vmcrawl.url import InvalidUrl, host_of, path_of, redirect_target
 from vmcrawl.wire import Request, Response, Session
 
 #: RFC 9309, 2.3.1.2 asks for at least five consecutive redirects; nobody needs more.
 MAX_REDIRECTS = 5
-#: RFC 9309, 2.5: a crawler must read at least 500 KiB; what follows does not count.
-ROBOTS_BYTES = 500 * 1024
 #: The requests that may follow robots.txt on one host: well-known, NodeInfo, instance API v2 and v1.
 REQUESTS_PER_HOST = 4
-#: A file with more rules for us than this is read again each time rather than kept.
-_LONGEST_KEPT_RULES = 64 * 1024
+#: How long to leave a host alone that answered 429 and did not say.
+_REST_SECONDS = 60
+#: How long, and how often, to look whether somebody else has finished reading the same robots.txt.
+_PATIENCE_SECONDS = 15.0
+_GLANCE_SECONDS = 0.1
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Failures of a body: the file is there, and we do not know what it says.
@@ -33,30 +34,48 @@ _UNREADABLE = frozenset({Outcome.BAD_CONTENT_TYPE, Outcome.BAD_JSON, Outcome.TOO
 _OPT_OUTS = frozenset({410, 418, 451})
 
 
+class Memory(Protocol):
+    """What other crawls of the process know; :class:`vmcrawl.memory.HostMemory` is the real one."""
+
+    def recall(self, host: str) -> RobotsRecord | None: ...
+
+    def remember(self, record: RobotsRecord) -> None: ...
+
+    def note_opt_out(self, host: str) -> None: ...
+
+    def opted_out(self, host: str) -> bool: ...
+
+    def begin_reading(self, host: str) -> bool: ...
+
+    def end_reading(self, host: str) -> None: ...
+
+    def seconds_until_next(self, host: str, delay: float) -> float: ...
+
+    def asked(self, host: str, delay: float) -> None: ...
+
+    def leave_alone(self, host: str, seconds: float) -> None: ...
+
+    def seconds_left_alone(self, host: str) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """What our conduct depends on: who we are for robots.txt, whom never to ask, what earlier crawls remember."""
+    """What our conduct depends on: who we are for robots.txt, how long a crawl may take, whom never to ask."""
 
     robots_agent: str
     domain_timeout_seconds: float
     exclusions: Exclusions = field(default_factory=Exclusions)
-    #: The rules a host gave within the last day, if they are known.
-    recall: Callable[[str], RobotsRecord | None] = field(default=lambda host: None)
-    #: Told at once what was read anew, for other crawls under way.
-    remember: Callable[[RobotsRecord], None] = field(default=lambda record: None)
-    #: Entered while robots.txt of a host is read: others that need it had better wait than read it, too.
-    reading: Callable[[str], AbstractContextManager[None]] = field(default=lambda host: nullcontext())
 
 
 class Visitor:
     """Asks on behalf of one crawl. Every method raises :class:`CrawlFailed` for every way of not getting an answer."""
 
-    def __init__(self, session: Session, manners: Manners, now: datetime) -> None:
+    def __init__(self, session: Session, manners: Manners, memory: Memory, now: datetime) -> None:
         self._session = session
         self._manners = manners
+        self._memory = memory
         self._now = now
         self._rules: dict[str, Rules] = {}
-        self._asked: set[str] = set()
         #: Requests made so far, those for robots.txt and redirects included.
         self.requests = 0
         #: What this crawl read anew, for the next one to remember.
@@ -71,7 +90,7 @@ class Visitor:
     def get_json(self, url: str) -> tuple[object, str]:
         """GET a JSON document; returns it with the URL that finally served it. Any status but 200 is a failure."""
         response = self.get(url)
-        require_success(response)
+        self.require_success(response)
         if not is_json_type(response.content_type):
             raise CrawlFailed(Outcome.BAD_CONTENT_TYPE, f"{response.url} is {response.content_type}")
         try:
@@ -92,27 +111,63 @@ class Visitor:
             raise CrawlFailed(Outcome.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS} redirects, to {request.url}")
         return response
 
+    def require_success(self, response: Response) -> None:
+        """Raise the outcome of a status that is not 200."""
+        if response.status == 200:
+            return
+        outcome = {4: Outcome.HTTP_4XX, 5: Outcome.HTTP_5XX}.get(response.status // 100, Outcome.HTTP_OTHER)
+        raise self._unavailable(outcome, response)
+
+    def _unavailable(self, outcome: Outcome, response: Response) -> CrawlFailed:
+        """The failure for a status; a server that says when to come again (RFC 9110, 10.2.3) is taken at its word."""
+        wait = retry_after_seconds(response.retry_after, self._now)
+        if wait is not None:
+            self._memory.leave_alone(host_of(response.url), wait)
+        detail = f"{response.url} answered {response.status}"
+        return CrawlFailed(outcome, detail, status=response.status, retry_after_seconds=wait)
+
     def _ask(self, request: Request) -> Response:
         host = host_of(request.url)
-        delay = self._rules[host].crawl_delay
-        if delay and host in self._asked:
-            self._session.pause(delay)
-        self._asked.add(host)
+        delay = self._rules[host].crawl_delay if host in self._rules else None
+        if delay:
+            self._keep_distance(host, delay)
         self.requests += 1
-        response = self._session.get(request)
+        try:
+            response = self._session.get(request)
+        finally:
+            if delay:
+                self._memory.asked(host, delay)
         if response.status in _OPT_OUTS:
+            self._memory.note_opt_out(host)
             raise CrawlFailed(Outcome.OPTED_OUT, f"{request.url} answered {response.status}")
         if response.status == 429:
             wait = retry_after_seconds(response.retry_after, self._now)
+            self._memory.leave_alone(host, _REST_SECONDS if wait is None else wait)
             raise CrawlFailed(Outcome.RATE_LIMITED, f"{request.url} answered 429", retry_after_seconds=wait)
         return response
+
+    def _keep_distance(self, host: str, delay: float) -> None:
+        waited = 0.0
+        while wait := self._memory.seconds_until_next(host, delay):
+            waited += wait
+            if waited > self._manners.domain_timeout_seconds:
+                detail = f"{host} asks for {delay:g} s between requests, and others of ours are waiting for it"
+                raise CrawlFailed(Outcome.RATE_LIMITED, detail, retry_after_seconds=ceil(waited))
+            self._session.pause(wait)
 
     def _require_permission(self, url: str) -> None:
         host = host_of(url)
         if self._manners.exclusions.covers(host):
             raise CrawlFailed(Outcome.EXCLUDED, f"{host} is excluded from all crawls")
+        if left := self._memory.seconds_left_alone(host):
+            detail = f"{host} has asked to be left alone for another {left} s"
+            raise CrawlFailed(Outcome.RATE_LIMITED, detail, retry_after_seconds=left)
+        if path_of(url) == "/robots.txt":
+            self._require_no_opt_out(host)
+            return
         if host not in self._rules:
             self._learn_rules(host)
+        self._require_no_opt_out(host)
         rules = self._rules[host]
         if not rules.allows(url):
             raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} forbids {url}")
@@ -120,52 +175,57 @@ class Visitor:
         if delay * REQUESTS_PER_HOST > self._manners.domain_timeout_seconds:
             raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} asks for {delay:g} s between requests")
 
+    def _require_no_opt_out(self, host: str) -> None:
+        if self._memory.opted_out(host):
+            raise CrawlFailed(Outcome.OPTED_OUT, f"{host} has opted out")
+
     def _learn_rules(self, host: str) -> None:
+        waited = 0.0
+        while not (alone := self._memory.begin_reading(host)) and waited < _PATIENCE_SECONDS:
+            # Somebody else is reading it; what we wait for is ours, and no reason to blame this domain.
+            self._session.pause(_GLANCE_SECONDS)
+            waited += _GLANCE_SECONDS
         try:
-            self._read_rules(host)
+            known = self._memory.recall(host)
+            self._require_no_opt_out(host)
+            if known is not None:
+                self._rules[host] = parse_rules(known.rules)
+            else:
+                self._read_rules(host)
         except CrawlFailed as failure:
             # Whoever goes on all the same must not find the rules of the moment of reading.
-            del self._rules[host]
+            self._rules.pop(host, None)
             if failure.outcome in _UNREADABLE:
                 detail = f"robots.txt of {host} cannot be read: {failure.detail}"
                 raise CrawlFailed(Outcome.ROBOTS_UNREACHABLE, detail) from failure
             raise
+        finally:
+            if alone:
+                self._memory.end_reading(host)
 
     def _read_rules(self, host: str) -> None:
         # While the file is being read nothing is forbidden on this host: robots.txt may redirect within it, and two
         # hosts whose files redirect to each other must not send us round in circles.
         self._rules[host] = parse_rules("")
-        request = Request(f"https://{host}/robots.txt", "text/plain, */*;q=0.1", truncate_at=ROBOTS_BYTES)
-        with self._manners.reading(host):
-            if (known := self._manners.recall(host)) is not None:
-                self._rules[host] = parse_rules(known.rules)
-                return
-            response = self._ask(request)
-            if not _is_redirect(response):
-                self._adopt(host, response)
-                return
-        # The file of another host may be needed on the way, and whoever reads that may be waiting for this one.
-        self._adopt(host, self._follow(request, response))
-
-    def _adopt(self, host: str, response: Response) -> None:
+        request = Request(f"https://{host}/robots.txt", "text/plain, */*;q=0.1", truncate_at=MAX_BYTES)
+        response = self._follow(request, self._ask(request))
         if response.status >= 500:
-            raise CrawlFailed(Outcome.ROBOTS_UNREACHABLE, f"{response.url} answered {response.status}")
+            raise self._unavailable(Outcome.ROBOTS_UNREACHABLE, response)
         # RFC 9309, 2.3.1.3: a file that is unavailable forbids nothing.
         found = 200 <= response.status < 300
         reduced = reduce_robots(response.body, self._manners.robots_agent) if found else ""
+        self._adopt(host, reduced)
+        # A redirect from example.org/robots.txt to www.example.org/robots.txt has shown us the rules of both.
+        if path_of(response.url) == "/robots.txt" and (served_by := host_of(response.url)) != host:
+            self._adopt(served_by, reduced)
+
+    def _adopt(self, host: str, reduced: str) -> None:
         self._rules[host] = parse_rules(reduced)
-        if len(reduced) <= _LONGEST_KEPT_RULES:
-            record = RobotsRecord(host, self._now, reduced)
-            self.robots.append(record)
-            self._manners.remember(record)
-
-
-def require_success(response: Response) -> None:
-    """Raise the outcome of a status that is not 200."""
-    if response.status == 200:
-        return
-    outcome = {4: Outcome.HTTP_4XX, 5: Outcome.HTTP_5XX}.get(response.status // 100, Outcome.HTTP_OTHER)
-    raise CrawlFailed(outcome, f"{response.url} answered {response.status}", status=response.status)
+        record = RobotsRecord(host, self._now, reduced)
+        self.robots.append(record)
+        self._memory.remember(record)
+        if delay := self._rules[host].crawl_delay:
+            self._memory.asked(host, delay)
 
 
 def _is_redirect(response: Response) -> bool:

@@ -2,9 +2,11 @@
 
 import logging
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
@@ -41,7 +43,8 @@ class Watch:
     """What the pool tells and asks while it runs."""
 
     progress: Callable[[Progress], None]
-    died: Callable[[Death], None]
+    #: Says whether that has brought the run on: then others may die, too.
+    died: Callable[[Death], bool]
     should_stop: Callable[[], bool]
     #: Called several times a second.
     tick: Callable[[], None]
@@ -72,6 +75,7 @@ class Pool:
     def run(self, grace_seconds: float) -> None:
         """Run until all is done or ``should_stop``; raises :class:`PoolBroken` if processes only die."""
         try:
+            self._start_fork_server()
             for _ in range(self._size):
                 self._start()
             while self._members:
@@ -84,6 +88,16 @@ class Pool:
             for member in self._members:
                 member.process.kill()
                 member.process.join()
+
+    def _start_fork_server(self) -> None:
+        """Start it with SIGTERM blocked: sent to the whole group it would end the server, and us with no children."""
+        # Started together with the server otherwise, and it unblocks the signal.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
@@ -121,8 +135,8 @@ class Pool:
             if exit_code == 0:
                 continue
             log.error("crawler process %d died with exit code %s", member.process.pid, exit_code)
-            self._watch.died(Death(member.holder, exit_code))
-            self._deaths += 1
+            brought_on = self._watch.died(Death(member.holder, exit_code))
+            self._deaths = 0 if brought_on else self._deaths + 1
             if self._deaths > _DEATHS_PER_PROCESS * self._size:
                 raise PoolBroken(f"{self._deaths} crawler processes died one after the other without a result")
             if self._stopped_at is None:

@@ -17,7 +17,7 @@ from protego import Protego
 
 from vmcrawl.url import path_of
 
-#: RFC 9309, 2.5: at least 500 kibibytes must be read; what follows does not count.
+#: RFC 9309, 2.5: at least 500 kibibytes must be read; what follows does not count, so nobody need fetch more.
 MAX_BYTES = 500 * 1024
 
 

@@ -41,19 +41,23 @@ def next_appointment(
 
     ``failures`` counts the failures in a row before this crawl; ``chance`` is a random number from 0 to 1 that
     spreads due times by ``settings.jitter`` either way, so that what was added together is not asked together.
-    A server that answered 429 is never asked earlier than it wished (RFC 9110, 10.2.3), only later.
+    A server that said when to come again is never asked earlier (RFC 9110, 10.2.3), only later.
     """
     if outcome is Outcome.RATE_LIMITED:
-        asked = settings.rate_limited if retry_after_seconds is None else timedelta(seconds=retry_after_seconds)
+        # No time, and a time that has passed, are no answer to when.
+        asked = timedelta(seconds=retry_after_seconds) if retry_after_seconds else settings.rate_limited
         wait = min(asked, settings.rate_limited_longest)
         not_before = observed_at + wait
         return Appointment(not_before + wait * settings.jitter * chance, failures, not_before)
     if outcome in _SETTLED:
         interval = _SETTLED[outcome](settings)
         return Appointment(observed_at + _spread(interval, settings.jitter, chance), 0)
-    return Appointment(
-        observed_at + _spread(_backoff(failures, settings), settings.jitter, chance), min(failures, 1_000_000) + 1
-    )
+    due_at = observed_at + _spread(_backoff(failures, settings), settings.jitter, chance)
+    failures = min(failures, 1_000_000) + 1
+    if retry_after_seconds is None:
+        return Appointment(due_at, failures)
+    not_before = observed_at + min(timedelta(seconds=retry_after_seconds), settings.rate_limited_longest)
+    return Appointment(max(due_at, not_before), failures, not_before)
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> int | None:

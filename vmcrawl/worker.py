@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -22,15 +23,15 @@ from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.log import configure_logging
 from vmcrawl.machine import CpuMeter, process_identity
-from vmcrawl.memory import RobotsMemory
-from vmcrawl.observation import Observation
+from vmcrawl.memory import HostMemory, KnownHost
+from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.outcome import Outcome
 from vmcrawl.pace import Pace
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
 from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings, user_agent
-from vmcrawl.store import claims, results
+from vmcrawl.store import claims, results, robots
 from vmcrawl.store.claims import Claim
 from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.database import Database
@@ -43,6 +44,8 @@ _COLLECT_SECONDS = 0.5
 _BATCH = 500
 #: Endings that can be our own delay as well as the server's.
 _SILENCES = frozenset({Outcome.TIMEOUT, Outcome.DNS_FAILURE})
+#: How often a process shows that it is alive, and learns of new exclusions.
+_UPKEEP_SECONDS = 5.0
 #: How often the pace is set anew.
 _PACE_SECONDS = 0.5
 #: Fewer are not worth a statement, as long as others are in flight.
@@ -89,6 +92,7 @@ def work(orders: Orders, supervisor: Connection) -> None:
     # Ctrl-C and SIGTERM reach the whole process group: it is the supervisor that decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     configure_logging(orders.settings.log, stream=sys.stderr)
     # With hundreds of threads the default of 5 ms makes them fight for the interpreter instead of crawling.
     sys.setswitchinterval(0.05)
@@ -120,22 +124,40 @@ class Worker:
         self._reader = Reader(datetime.now(UTC).date())
         self._standards = Standards(self._reader.why_bad_version, settings.publish.max_active_users)
         self._exclusions = self._database.run(claims.load_exclusions)
-        self._memory = RobotsMemory(settings)
+        self._memory = HostMemory(settings.crawl.robots_lifetime, self._look_up)
+        # For the threads; whoever cannot recall a host's rules asks the host, so nobody waits for a lost connection.
+        self._library = Database(settings.database, patience_seconds=())
+        self._library_lock = threading.Lock()
         self._open: dict[Domain, Claim] = {}
         self._lease = _lease(settings)
-        self._renew_at = 0.0
+        self._keep_up_at = 0.0
+        self._prolong_at = 0.0
         self._claim_at = 0.0
         self._meter = CpuMeter()
         self._pace = Pace(orders.threads)
         self._paced_at = time.monotonic()
         self._starved_at = float("-inf")
-        self._second_looks: set[Domain] = set()
+        #: Domains that are looked at twice, and the rules that the first look found.
+        self._first_looks: dict[Domain, tuple[RobotsRecord, ...]] = {}
         self._to_look_at_again: list[Claim] = []
         self._stop_at: float | None = None
 
     def run(self) -> None:
         """Work until there is nothing to claim, or the supervisor says stop, or the supervisor is gone."""
         self._report({})
+        self._work()
+        # Also what a claim brought whose answer was lost with the connection.
+        self._database.run(lambda connection: claims.release(connection, self._holder))
+
+    def close(self) -> None:
+        """Let the threads go, close what is open."""
+        self._crew.dismiss()
+        self._client.close()
+        with self._library_lock:
+            self._library.close()
+        self._database.close()
+
+    def _work(self) -> None:
         while True:
             self._listen()
             self._set_pace()
@@ -146,13 +168,7 @@ class Worker:
             if self._stop_at is not None and time.monotonic() > self._stop_at:
                 self._abandon()
                 return
-            self._renew()
-
-    def close(self) -> None:
-        self._crew.dismiss()
-        self._client.close()
-        self._memory.close()
-        self._database.close()
+            self._keep_up()
 
     def _listen(self) -> None:
         parent = parent_process()
@@ -190,12 +206,13 @@ class Worker:
                 connection,
                 self._holder,
                 room,
-                datetime.now(UTC),
+                self._database.now(),
                 self._lease,
                 due_before=orders.due_before,
                 run_id=orders.run_id,
                 named=orders.named,
                 suspects=orders.suspects,
+                robots_lifetime=orders.settings.crawl.robots_lifetime,
             )
         )
         self._open.update((claim.domain, claim) for claim in claimed)
@@ -207,24 +224,35 @@ class Worker:
     def _crawl_one(self, claim: Claim) -> Observation:
         settings = self._orders.settings
         timeout = settings.crawl.domain_timeout
-        manners = Manners(
-            settings.http.robots_agent,
-            timeout.total_seconds(),
-            self._exclusions,
-            self._memory.recaller(claim),
-            self._memory.remember,
-            self._memory.reading,
-        )
+        manners = Manners(settings.http.robots_agent, timeout.total_seconds(), self._exclusions)
+        for record in claim.robots:
+            self._memory.remember(record)
         started = time.monotonic()
         with self._client.session(timeout) as session:
-            seen = crawl(claim.domain, session, datetime.now(UTC), manners, self._standards)
+            seen = crawl(claim.domain, session, self._database.now(), manners, self._memory, self._standards)
         return replace(seen, duration_seconds=time.monotonic() - started)
 
+    def _look_up(self, host: str, oldest: datetime) -> KnownHost:
+        """Find what other processes have learned of a host; of a domain that is claimed, its claim has brought all."""
+        if host in self._open:
+            return KnownHost()
+        try:
+            with self._library_lock:
+                rules, opted_out = self._library.run(lambda connection: robots.recall(connection, host, oldest))
+                return KnownHost(rules, opted_out)
+        except DatabaseUnavailable as error:
+            log.warning("the rules of %s cannot be looked up: %s", host, error)
+            return KnownHost()
+
     def _record(self, observations: list[Observation]) -> None:
-        late = {seen.domain for seen in observations if self._may_be_our_delay(seen)}
-        self._second_looks |= late
-        self._to_look_at_again += [self._open[domain] for domain in late]
-        observations = [seen for seen in observations if seen.domain not in late]
+        late = [seen for seen in observations if self._may_be_our_delay(seen)]
+        self._first_looks |= {seen.domain: seen.robots for seen in late}
+        self._to_look_at_again += [self._open[seen.domain] for seen in late]
+        observations = [
+            replace(seen, robots=self._first_looks.get(seen.domain, ()) + seen.robots)
+            for seen in observations
+            if seen not in late
+        ]
         if not observations:
             return
         batch = [self._result(observation) for observation in observations]
@@ -240,7 +268,7 @@ class Worker:
         return (
             seen.outcome in _SILENCES
             and self._starved_at > time.monotonic() - seen.duration_seconds - _PACE_SECONDS
-            and seen.domain not in self._second_looks
+            and seen.domain not in self._first_looks
             and self._stop_at is None
         )
 
@@ -248,7 +276,7 @@ class Worker:
         failures = self._open[seen.domain].failures
         settings = self._orders.settings.schedule
         appointment = next_appointment(
-            seen.outcome, failures, datetime.now(UTC), seen.retry_after_seconds, settings, random.random()
+            seen.outcome, failures, self._database.now(), seen.retry_after_seconds, settings, random.random()
         )
         return Result(seen, appointment, self._reader.meaning(seen))
 
@@ -259,14 +287,19 @@ class Worker:
             # The supervisor is gone; _listen notices and winds up.
             log.warning("nobody listens to this crawler process any more")
 
-    def _renew(self) -> None:
-        """Prolong the leases of what is still in flight: waiting for a gate or a Crawl-delay may take its time."""
+    def _keep_up(self) -> None:
+        """Show that this process is alive, learn of new exclusions, prolong the leases of what is still in flight.
+
+        Waiting for a gate or a Crawl-delay may take its time.
+        """
         moment = time.monotonic()
-        if moment < self._renew_at:
+        if moment < self._keep_up_at:
             return
-        self._renew_at = moment + self._lease.total_seconds() / 3
-        if self._open:
-            until = datetime.now(UTC) + self._lease
+        self._keep_up_at = moment + _UPKEEP_SECONDS
+        self._exclusions = self._database.run(claims.load_exclusions)
+        if self._open and moment >= self._prolong_at:
+            self._prolong_at = moment + self._lease.total_seconds() / 3
+            until = self._database.now() + self._lease
             self._database.run(lambda connection: claims.renew(connection, self._holder, until))
         self._report({})
 

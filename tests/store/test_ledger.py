@@ -25,7 +25,16 @@ def test_a_name_is_added_once_and_keeps_its_first_source(connection: psycopg.Con
 
 def test_more_names_than_fit_in_one_chunk_are_all_added(connection: psycopg.Connection):
     assert ledger.add_domains(connection, names(10_433), "list", NOW) == 10_433
-    assert [entry.domain for entry in ledger.list_domains(connection)] == names(10_433)
+    assert column(connection, "SELECT domain FROM domains ORDER BY domain") == names(10_433)
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(connection: psycopg.Connection):
+    ledger.add_domains(connection, names(7), "list", NOW)
+    first = ledger.list_page(connection, size=4)
+    second = ledger.list_page(connection, after=first[-1].domain, size=4)
+    assert [len(first), len(second)] == [4, 3]
+    assert [entry.domain for entry in first + second] == names(7)
+    assert ledger.list_page(connection, after=second[-1].domain) == []
 
 
 @pytest.mark.skipif(not _REAL.exists(), reason="the real names are not part of the project")
@@ -39,7 +48,7 @@ def test_domains_are_listed_by_outcome_source_support_and_patch(connection: psyc
     crawl(connection, ok(A), failed(B, Outcome.TIMEOUT))
 
     def listed(**which: object) -> list[Domain]:
-        return [entry.domain for entry in ledger.list_domains(connection, Filter(**which))]  # type: ignore[arg-type]  # by name
+        return [entry.domain for entry in ledger.list_page(connection, Filter(**which))]  # type: ignore[arg-type]  # by name
 
     assert listed() == [A, B, C]
     assert listed(outcome=Outcome.TIMEOUT) == [B]
@@ -48,7 +57,12 @@ def test_domains_are_listed_by_outcome_source_support_and_patch(connection: psyc
     assert listed(patched=True) == [A]
     assert listed(patched=False) == []
     assert listed(domains=(C, A)) == [A, C]
-    assert [entry.domain for entry in ledger.list_domains(connection, limit=2)] == [A, B]
+
+
+def test_who_has_opted_out_is_made_due_only_by_name(connection: psycopg.Connection):
+    crawl(connection, failed(A, Outcome.OPTED_OUT))
+    assert ledger.requeue(connection, NOW, Filter(outcome=Outcome.OPTED_OUT)) == 0
+    assert ledger.requeue(connection, NOW, Filter(domains=(A,))) == 1
 
 
 def test_requeued_domains_are_due_now_but_for_those_in_flight(connection: psycopg.Connection):

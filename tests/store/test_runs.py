@@ -54,9 +54,16 @@ def test_the_verdicts_of_a_run_are_counted_in_the_ledger(connection: psycopg.Con
 def test_rules_of_robots_txt_are_recalled_while_they_are_young(connection: psycopg.Connection):
     record = RobotsRecord("backend.example", NOW, "rules")
     crawl(connection, ok(A, robots=(record,)))
-    assert robots.recall(connection, "backend.example", NOW - timedelta(hours=24)) == record
-    assert robots.recall(connection, "backend.example", NOW) is None
-    assert robots.recall(connection, "other.example", NOW - timedelta(hours=24)) is None
+    assert robots.recall(connection, "backend.example", NOW - timedelta(hours=24)) == (record, False)
+    assert robots.recall(connection, "backend.example", NOW) == (None, False)
+    assert robots.recall(connection, "other.example", NOW - timedelta(hours=24)) == (None, False)
+
+
+def test_an_opt_out_is_recalled_until_its_time_has_come(connection: psycopg.Connection):
+    crawl(connection, failed(A, Outcome.OPTED_OUT))
+    assert robots.recall(connection, A, NOW) == (None, True)
+    connection.execute("UPDATE domains SET due_at = now()")
+    assert robots.recall(connection, A, NOW) == (None, False)
 
 
 def test_the_sweep_takes_what_nothing_needs_and_nothing_else(connection: psycopg.Connection):

@@ -95,20 +95,16 @@ def release(
     ).rowcount
 
 
-def release_dead(connection: psycopg.Connection, holder: str, in_flight: Collection[Domain] | None = None) -> int:
-    """Give back what a process held that died; returns how many domains are suspected of having killed it.
-
-    Those are the ones ``in_flight``, or all it held where that is not known.
-    """
+def release_dead(connection: psycopg.Connection, holder: str) -> int:
+    """Give back what a process held that died, all under suspicion of having killed it; returns how many."""
     with connection.transaction():
         row = connection.execute(
             "WITH held AS MATERIALIZED ("
-            " SELECT domain FROM domains WHERE lease_holder = %(holder)s"
-            " AND (%(in_flight)s::text[] IS NULL OR domain = ANY (%(in_flight)s)) ORDER BY domain FOR UPDATE),"
+            " SELECT domain FROM domains WHERE lease_holder = %(holder)s ORDER BY domain FOR UPDATE),"
             " suspected AS ("
             " UPDATE domains SET suspect = true FROM held WHERE domains.domain = held.domain RETURNING 1)"
             " SELECT count(*) FROM suspected",
-            {"holder": holder, "in_flight": None if in_flight is None else list(in_flight)},
+            {"holder": holder},
         ).fetchone()
         release(connection, holder)
     return 0 if row is None else int(row[0])

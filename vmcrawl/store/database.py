@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import psycopg
@@ -25,6 +26,7 @@ class Database:
         self._settings = settings
         self._patience_seconds = patience_seconds
         self._connection: psycopg.Connection | None = None
+        self._ahead = timedelta(0)
 
     def run(self, work: Callable[[psycopg.Connection], T]) -> T:
         """Return ``work(connection)``; when the connection is lost, try again on a new one.
@@ -44,6 +46,10 @@ class Database:
                 time.sleep(wait_seconds)
         raise AssertionError("the last round returns or raises")
 
+    def now(self) -> datetime:
+        """What the database's clock says: the one clock of all machines that share its leases. For any thread."""
+        return datetime.now(UTC) + self._ahead
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
@@ -54,7 +60,13 @@ class Database:
         if self._connection is None or self._connection.closed:
             self._connection = None
             self._connection = connect(self._settings)
+            self._set_clock(self._connection)
         return self._connection
+
+    def _set_clock(self, connection: psycopg.Connection) -> None:
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        self._ahead = row[0] - datetime.now(UTC)
 
     def _lost(self) -> bool:
         return self._connection is None or self._connection.closed

@@ -11,6 +11,8 @@ from psycopg.rows import class_row
 from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
 
+#: Domains in one page of a list.
+PAGE_SIZE = 5_000
 _CHUNK = 5_000
 
 
@@ -43,16 +45,6 @@ class Entry:
     patched: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A name the operator never wants asked, and whether that goes for all names below it."""
-
-    domain: Domain
-    subdomains: bool
-    reason: str
-    added_at: datetime
-
-
 def add_domains(connection: psycopg.Connection, domains: Iterable[Domain], source: str, now: datetime) -> int:
     """Add what is not in the ledger yet, due at once; returns how many were new. ``source`` says where they are from.
 
@@ -76,25 +68,29 @@ def chunks(domains: Iterable[Domain], size: int) -> Iterator[list[Domain]]:
         yield chunk
 
 
-def list_domains(connection: psycopg.Connection, which: Filter = Filter(), limit: int | None = None) -> Iterator[Entry]:
-    """Yield the domains that match, by name. Reads page by page: memory stays flat, and no cursor is kept open."""
-    last, left = "", limit
-    while left is None or left > 0:
-        size = _CHUNK if left is None else min(left, _CHUNK)
-        with connection.cursor(row_factory=class_row(Entry)) as cursor:
-            page = cursor.execute(_LIST, {**_parameters(which), "last": last, "size": size}).fetchall()
-        yield from page
-        if len(page) < size:
-            return
-        last, left = page[-1].domain, None if left is None else left - size
+def list_page(
+    connection: psycopg.Connection, which: Filter = Filter(), *, after: str = "", size: int = PAGE_SIZE
+) -> list[Entry]:
+    """The first ``size`` domains, by name, that match and come after the name ``after``; fewer if there are no more.
+
+    Page by page memory stays flat, no cursor is kept open, and a page can be asked for again on a new connection.
+    """
+    with connection.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(_LIST, {**_parameters(which), "after": after, "size": size}).fetchall()
 
 
 def requeue(connection: psycopg.Connection, now: datetime, which: Filter = Filter()) -> int:
-    """Make the domains that match due now, but for those being crawled; returns how many. A 429 is still obeyed."""
+    """Make the domains that match due now; returns how many.
+
+    Not those being crawled, nor those that have asked to be left alone: by ``Retry-After``, or by opting out, unless
+    they are named.
+    """
     return connection.execute(
         "WITH chosen AS MATERIALIZED ("
         " SELECT d.domain FROM domains AS d LEFT JOIN instances AS i USING (domain)"
         f" WHERE {_MATCHES} AND d.due_at > %(now)s AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)"
+        " AND (d.retry_after_until IS NULL OR d.retry_after_until <= %(now)s)"
+        " AND (d.outcome IS DISTINCT FROM 'opted_out' OR %(domains)s::text[] IS NOT NULL)"
         " ORDER BY d.domain FOR UPDATE OF d)"
         " UPDATE domains SET due_at = %(now)s FROM chosen WHERE domains.domain = chosen.domain",
         {**_parameters(which), "now": now},
@@ -129,12 +125,6 @@ def include(connection: psycopg.Connection, domain: Domain, now: datetime) -> bo
         return lifted
 
 
-def list_exclusions(connection: psycopg.Connection) -> list[Exclusion]:
-    """All exclusions, by name."""
-    with connection.cursor(row_factory=class_row(Exclusion)) as cursor:
-        return cursor.execute("SELECT domain, subdomains, reason, added_at FROM exclusions ORDER BY domain").fetchall()
-
-
 def _parameters(which: Filter) -> dict[str, object]:
     return {
         "domains": None if which.domains is None else list(which.domains),
@@ -156,6 +146,6 @@ _LIST = f"""
 SELECT d.domain, d.source, d.outcome, d.detail, d.failures, d.due_at, d.last_crawled_at,
        i.version, i.branch, i.support, i.patched
 FROM domains AS d LEFT JOIN instances AS i USING (domain)
-WHERE {_MATCHES} AND d.domain > %(last)s
+WHERE {_MATCHES} AND d.domain > %(after)s
 ORDER BY d.domain LIMIT %(size)s
 """

@@ -1,4 +1,4 @@
-"""What hosts said in robots.txt, kept for a day so that they need not be asked twice."""
+"""What hosts have said of us, kept so that they need not be asked twice: rules for a day, opt-outs for longer."""
 
 from datetime import datetime
 
@@ -7,9 +7,13 @@ import psycopg
 from vmcrawl.observation import RobotsRecord
 
 
-def recall(connection: psycopg.Connection, host: str, oldest: datetime) -> RobotsRecord | None:
-    """Return the rules ``host`` gave after ``oldest``, if it did."""
+def recall(connection: psycopg.Connection, host: str, oldest: datetime) -> tuple[RobotsRecord | None, bool]:
+    """Return the rules that ``host`` gave after ``oldest``, if it did, and whether it has opted out for now."""
     row = connection.execute(
-        "SELECT host, read_at, rules FROM robots WHERE host = %s AND read_at > %s", [host, oldest]
+        "SELECT robots.host, robots.read_at, robots.rules,"
+        " EXISTS (SELECT FROM domains WHERE domain = %(host)s AND outcome = 'opted_out' AND due_at > now())"
+        " FROM (VALUES (1)) AS one LEFT JOIN robots ON robots.host = %(host)s AND robots.read_at > %(oldest)s",
+        {"host": host, "oldest": oldest},
     ).fetchone()
-    return None if row is None else RobotsRecord(*row)
+    assert row is not None
+    return (None if row[0] is None else RobotsRecord(*row[:3])), row[3]

@@ -102,6 +102,11 @@ def close_stale(connection: psycopg.Connection, now: datetime) -> list[int]:
     return sorted(run_id for (run_id,) in rows)
 
 
+def running(connection: psycopg.Connection) -> list[tuple[int, str]]:
+    """Id and host (a process, where that has a name) of the runs that have not ended."""
+    return connection.execute("SELECT id, host FROM runs WHERE status = 'running' ORDER BY id").fetchall()
+
+
 def recent_runs(connection: psycopg.Connection, limit: int = 10) -> list[Run]:
     """The last runs, newest first."""
     rows = connection.execute(
