@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmcrawl.address import connectable, parse_literal, parse_nameserver, refusal
+from vmcrawl.address import connectable, ends_in_number, parse_ipv4, parse_literal, parse_nameserver, refusal
 
 CLOSED = """
     0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255 127.0.0.1 127.255.255.254
@@ -106,6 +106,42 @@ def test_an_ip_literal_is_read(host, address):
 def test_a_host_that_only_some_read_as_an_address_is_refused(host):
     with pytest.raises(ValueError):  # noqa: PT011 - ipaddress' own message in some cases
         parse_literal(host)
+
+
+@pytest.mark.parametrize("host", ["1", "a.1", "a.09", "a.0x", "0XfF", "a.0x4", "127.0.0.1", "127.1.", "1.2.3.4.5"])
+def test_a_host_whose_last_label_is_a_number_is_no_name(host):
+    assert ends_in_number(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", ".", "a", "1.a", "0xg", "1.0xg", "x1", "1-1", "1.example.", "-1", "1_0", "\u0661"]
+)
+def test_a_host_whose_last_label_is_no_number_may_be_a_name(host):
+    assert not ends_in_number(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        *(("127.0.0.1", "127.0.0.1"), ("127.1", "127.0.0.1"), ("2130706433", "127.0.0.1"), ("127.0.1", "127.0.0.1")),
+        *(("0x7f.1", "127.0.0.1"), ("0X7F000001", "127.0.0.1"), ("0177.0.0.01", "127.0.0.1"), ("0x.0", "0.0.0.0")),
+        *(("4294967295", "255.255.255.255"), ("1.65535", "1.0.255.255"), ("1.16777215", "1.255.255.255")),
+    ],
+)
+def test_every_spelling_of_an_ipv4_address_is_read_as_inet_aton_does(host, address):
+    assert parse_ipv4(host) == IPv4Address(address)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", ".", "a", "1.", ".1", "1..1", "09", "0x1.0xg", "-1", "+1", "1_0", " 1", "\u0661", "1.2.3.4.5", "0o17"),
+        *("256.1", "1.256.1", "1.2.3.256", "1.2.65536", "1.16777216", "4294967296", "9" * 10_000),
+    ],
+)
+def test_what_is_no_ipv4_address_in_any_spelling_is_refused(host):
+    with pytest.raises(ValueError):  # noqa: PT011 - int's own message in some cases
+        parse_ipv4(host)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ DOORS = "cli commands config config_values __main__"
 OWNERS = {
     "argparse": "cli commands",
     "defusedxml": "wellknown",
-    "idna": "domain url",
+    "idna": "domain",
     "multiprocessing": "pool worker",
     "prometheus_client": "exporter",
     "protego": "robots",
@@ -36,7 +36,7 @@ OWNERS = {
     "publicsuffixlist": "domain",
     "pycares": "resolver",
     "rich": "commands",
-    "signal": "interruption worker",
+    "signal": "interruption pool worker",
     "socket": "address connection dial embedded tls",
     "ssl": "connection failure fetch tls",
     "subprocess": "embedded",

@@ -1,14 +1,18 @@
 """The command line: what it prints, what it returns, and that a wrong word gets a helpful answer."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.program import environment, vmcrawl
+from tests.store.builders import NOW, names
 from vmcrawl import __version__
 from vmcrawl.cli import main
+from vmcrawl.store import ledger
+from vmcrawl.store.ledger import PAGE_SIZE
 
 
 @pytest.fixture
@@ -61,6 +65,14 @@ def test_the_ledger_is_listed_as_json_lines(env):
     (line,) = lines(vmcrawl("domains", "list", "--json", env=env))
     entry = json.loads(line)
     assert (entry["domain"], entry["outcome"], entry["source"]) == ("vmst.io", "dns_failure", "named")
+
+
+def test_a_ledger_of_several_pages_is_listed_whole_and_up_to_the_limit(env, connection):
+    listed = names(PAGE_SIZE + 3)
+    ledger.add_domains(connection, listed, "test", NOW)
+    for more, number in ((["--limit", str(PAGE_SIZE + 1)], PAGE_SIZE + 1), ([], PAGE_SIZE + 3)):
+        entries = lines(vmcrawl("domains", "list", "--json", *more, env=env))
+        assert [json.loads(entry)["domain"] for entry in entries] == listed[:number]
 
 
 def test_show_says_why_a_domain_is_not_published(env):
@@ -158,6 +170,16 @@ def test_a_bad_setting_is_a_configuration_error_that_names_file_line_and_key(env
 def test_a_database_that_is_not_there_is_worth_another_try_but_a_bad_url_is_not(env, url, code):
     finished = vmcrawl("crawl", "vmst.io", env={**env, "VMCRAWL_DATABASE_URL": url})
     assert finished.returncode == code
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_lock_file_that_is_not_ours_is_a_clear_error(env, tmp_path):
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    (runtime / f"vmcrawl-{os.geteuid()}.lock").symlink_to(tmp_path / "elsewhere")
+    finished = vmcrawl("crawl", "vmst.io", env={**env, "XDG_RUNTIME_DIR": str(runtime)})
+    assert finished.returncode == 78
+    assert "lock file" in finished.stderr
     assert "Traceback" not in finished.stderr
 
 

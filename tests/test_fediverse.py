@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.documents import document
 from tests.fediverse import (
     Running,
     Tls,
@@ -33,8 +34,6 @@ from tests.fediverse.site import PRIVATE_ADDRESS
 from vmcrawl.domain import parse_domain
 from vmcrawl.outcome import Outcome
 
-_SAMPLES = Path(__file__).parent / "fediverse" / "samples"
-
 
 @pytest.fixture(scope="module")
 def fediverse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
@@ -50,7 +49,7 @@ def test_a_healthy_server_answers_what_was_recorded(fediverse):
     href = json.loads(body)["links"][0]["href"]
     assert href == f"https://{domain}/nodeinfo/2.0"
     nodeinfo = json.loads(get(fediverse, domain, "/nodeinfo/2.0")[2])
-    recorded = json.loads((_SAMPLES / "nodeinfo-2.0-mastodon-4.3plus.json").read_text())
+    recorded = json.loads(document("samples", "nodeinfo-2.0-mastodon-4.3plus.json"))
     assert list(nodeinfo) == list(recorded)
     assert nodeinfo["software"] == {"name": "mastodon", "version": "4.6.0-rc.2"}
     assert json.loads(get(fediverse, domain, "/api/v2/instance")[2])["domain"] == domain

@@ -1,11 +1,14 @@
 """Which addresses may be connected to: a pure judgement over explicit tables, no look-ups."""
 
+import re
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
 
 
 def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
@@ -56,8 +59,7 @@ def parse_literal(host: str) -> Address | None:
     """Read a URL's host as an IP literal; ``None`` if it is a name.
 
     Raises ``ValueError`` for anything that some resolver or browser reads as an address although it isn't written as
-    one (``127.1``, ``0x7f.1``, ``2130706433``, ``0177.0.0.1``; WHATWG URL, "ends in a number"): nobody publishes a
-    server so, and no two programs agree where they lead.
+    one (:func:`ends_in_number`): nobody publishes a server so, and no two programs agree where they lead.
     """
     if host.startswith("["):
         if not host.endswith("]"):
@@ -65,15 +67,32 @@ def parse_literal(host: str) -> Address | None:
         return IPv6Address(host[1:-1])
     if ":" in host:
         return IPv6Address(host)
-    last_label = host.rstrip(".").rpartition(".")[2].lower()
-    if not last_label.isdigit() and not last_label.startswith("0x"):
+    if not ends_in_number(host):
         return None
     try:
         return IPv4Address(host)
-    except ValueError:
-        if last_label.startswith("0x") and not set(last_label[2:]) <= set("0123456789abcdef"):
-            return None
-        raise ValueError(f"{host!r} is neither a name nor a plain IPv4 address") from None
+    except ValueError as error:
+        raise ValueError(f"{host!r} is neither a name nor a plain IPv4 address") from error
+
+
+def ends_in_number(host: str) -> bool:
+    """Whether the last label of a host makes it an IPv4 address, in whatever spelling, and no name.
+
+    So are ``127.1``, ``0x7f.1``, ``2130706433`` and ``0177.0.0.1`` (WHATWG URL, "ends in a number").
+    """
+    return _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None
+
+
+def parse_ipv4(host: str) -> IPv4Address:
+    """Read an IPv4 address in any of the spellings of inet_aton, as WHATWG's URL standard defines them.
+
+    One to four numbers, decimal, octal or hexadecimal, of which the last fills the octets that are left. Raises
+    ``ValueError``.
+    """
+    *high, last = (_ipv4_number(part) for part in host.split("."))
+    if len(high) > 3 or any(number > 255 for number in high) or last >= 256 ** (4 - len(high)):
+        raise ValueError("a number too many, or one out of range")
+    return IPv4Address(last + sum(number << (8 * (3 - index)) for index, number in enumerate(high)))
 
 
 def socket_address(address: Address, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
@@ -93,6 +112,14 @@ def parse_nameserver(text: str) -> tuple[Address, int]:
         host, _, port = text.partition(":")
         return IPv4Address(host), _port(port)
     return ip_address(text), 53
+
+
+def _ipv4_number(part: str) -> int:
+    if _NUMBER.fullmatch(part) is None:
+        raise ValueError("not a number")
+    if part[:2] in ("0x", "0X"):
+        return int(part[2:] or "0", 16)
+    return int(part, 8 if part.startswith("0") else 10)
 
 
 def _port(text: str) -> int:

@@ -58,17 +58,15 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class MainRange:
-    """The time (UTC) in which main carried one version, from one bump to the next.
+    """The time (UTC) in which main carried one version, from one bump to the next; ``until`` is None for the newest.
 
-    The nightly of day D is built from main at 02:00 UTC of D, so ``first_nightly`` and ``last_nightly`` are label
-    dates. No ``first_nightly``: the version was gone before the next nightly. ``until`` is None for the newest.
+    The nightly of day D is what main was at 02:00 UTC of D; a ``-security`` build is labelled with the next day, so
+    the same holds for its label.
     """
 
     version: Version
     since: datetime
     until: datetime | None
-    first_nightly: date | None
-    last_nightly: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +91,6 @@ class Catalogue:
         object.__setattr__(self, "_index", _build_index(self.releases, self.branches, self.main_ranges))
 
     @property
-    def main_branch(self) -> str:
-        """The branch in development, as far as the catalogue knows."""
-        return "{}.{}".format(*self._index.main)
-
-    @property
     def newest_security_fix(self) -> date | None:
         """The day of the newest release, on any branch, that is known to fix security problems."""
         return self._index.security_fix
@@ -110,17 +103,6 @@ class Catalogue:
     def ranges_of(self, version: Version) -> tuple[MainRange, ...]:
         """The times in which main carried exactly this version; more than one where upstream went back."""
         return self._index.ranges.get(version.release, ())
-
-    def main_on(self, nightly: date) -> Version | None:
-        """The version that main carried at 02:00 UTC of a day, hence what the nightly of that label was built from.
-
-        None before the first known range. A ``-security`` build is labelled with the next day, so its label serves
-        as it is. Every date after the last bump gives the last known version.
-        """
-        for known in reversed(self.main_ranges):
-            if known.first_nightly and known.first_nightly <= nightly:
-                return known.version
-        return None
 
     def support(self, branch: BranchKey, today: date) -> Support:
         """Where a branch stands on a day: from the releases up to that day and the ends of support."""
@@ -223,19 +205,10 @@ def parse_branches(rows: Sequence[dict[str, str]]) -> tuple[Branch, ...]:
 
 
 def parse_main_ranges(rows: Sequence[dict[str, str]]) -> tuple[MainRange, ...]:
-    """Rows with main_version, first_nightly, last_nightly, bump_time_utc, oldest first; the next one ends the last.
-
-    Raises ``ValueError``, ``KeyError``.
-    """
+    """Rows with main_version and bump_time_utc, oldest first; each ends the one before. Raises as the others do."""
     starts = [datetime.fromisoformat(row["bump_time_utc"]).astimezone(UTC) for row in rows]
     return tuple(
-        MainRange(
-            parse_tag(row["main_version"]),
-            since,
-            until,
-            _date_or_none(row["first_nightly"]),
-            _date_or_none(row["last_nightly"]),
-        )
+        MainRange(parse_tag(row["main_version"]), since, until)
         for row, since, until in zip(rows, starts, [*starts[1:], None], strict=True)
     )
 

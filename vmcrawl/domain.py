@@ -9,6 +9,8 @@ from typing import NewType
 import idna
 from publicsuffixlist import PublicSuffixList
 
+from vmcrawl.address import ends_in_number
+
 #: A lower-case ASCII domain name under a public suffix; only :func:`parse_domain` makes one.
 Domain = NewType("Domain", str)
 
@@ -26,11 +28,11 @@ def parse_domain(text: str) -> Domain:
     suffixes themselves, special-use names (RFC 6761: they are not in the list).
     """
     name = ascii_host(text)
-    last = name.rpartition(".")[2]
-    if _ENDS_IN_NUMBER.fullmatch(last):
+    if ends_in_number(name):
         raise InvalidDomain("an IP address, not a name")
     if "." not in name:
         raise InvalidDomain("a single label")
+    last = name.rpartition(".")[2]
     if last in _NOT_THE_WEB:
         raise InvalidDomain(f"a name under .{last}")
     suffixes = _public_suffixes()
@@ -72,8 +74,6 @@ _PLAIN_LABEL = r"(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 #: Names without A-labels are most of them, and need no look at each label.
 _PLAIN_NAME = re.compile(rf"{_PLAIN_LABEL}(?:\.{_PLAIN_LABEL})*")
 _NOT_LDH = re.compile(r"[\x00-\x2c\x2e\x2f\x3a-\x60\x7b-\x7f]")
-#: Whatever ends in such a label is an IPv4 address in one of its many spellings (WHATWG URL, "ends in a number").
-_ENDS_IN_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 #: In the list, but not for web servers that we can reach (RFC 3172, RFC 7686).
 _NOT_THE_WEB = frozenset({"arpa", "onion"})
 #: Zero-width joiners, which only the contextual rules of IDNA2008 permit (RFC 5892, A.1, A.2): invisible elsewhere.

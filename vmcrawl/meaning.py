@@ -38,7 +38,10 @@ def read_meaning(
     # A -security build is labelled with tomorrow; a later date is nobody's build.
     if read.nightly and read.nightly > today + timedelta(days=1) and patched:
         patched = None
-    return Meaning(read.release, read.branch, read.fork, catalogue.support(read.branch_key, today), patched)
+    support = catalogue.support(read.branch_key, today)
+    # Of a branch that we know nothing about we cannot say that it has all fixes.
+    patched = None if support is Support.UNKNOWN else patched
+    return Meaning(read.release, read.branch, read.fork, support, patched)
 
 
 def read_version(software: object, version: object, upstream_version: str | None, catalogue: Catalogue) -> Version:

@@ -14,16 +14,14 @@ class InvalidNodeInfo(InvalidDocument):
 class NodeInfo:
     """What a NodeInfo document says of its server, as far as we ask; None where it says nothing fit."""
 
-    #: ``software.name`` in small letters, without white space around it; the other as it was sent.
+    #: ``software.name`` in small letters, without white space around it.
     software_name: str
-    raw_software_name: str
     software_version: str | None = None
     #: ``metadata.upstream``, by which some forks name what they are made of.
     upstream_name: str | None = None
     upstream_version: str | None = None
     #: ``usage.users.activeMonth``, whatever it is: :func:`whole_number` judges it.
     active_month: object = None
-    schema_version: str | None = None
 
 
 def parse_nodeinfo(document: object) -> NodeInfo:
@@ -42,12 +40,10 @@ def parse_nodeinfo(document: object) -> NodeInfo:
     usage = _object(document, "usage")
     return NodeInfo(
         software_name=name.strip().lower(),
-        raw_software_name=name,
         software_version=_text(software, "version"),
         upstream_name=_text(upstream, "name"),
         upstream_version=_text(upstream, "version"),
         active_month=(_object(usage, "user") | _object(usage, "users")).get("activeMonth"),
-        schema_version=_text(document, "version"),
     )
 
 

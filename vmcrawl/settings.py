@@ -10,7 +10,8 @@ from vmcrawl import __version__
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    #: libpq URL; empty: an embedded Postgres under ``directory``, unless PGHOST or PGSERVICE is set.
+    #: libpq URL; empty: an embedded Postgres under ``directory``, unless any of PGHOST, PGHOSTADDR, PGPORT, PGSERVICE
+    #: and PGDATABASE is set.
     url: str = ""
     directory: Path = Path("~/.local/share/vmcrawl/postgres")
     connect_timeout: timedelta = timedelta(seconds=10)
@@ -45,10 +46,11 @@ class CrawlSettings:
     #: 0: chosen by the machine's cores.
     processes: int = 0
     threads: int = 0
+    #: What the servers of one domain may take; waiting for the gate, a Crawl-delay or DNS is not counted.
     domain_timeout: timedelta = timedelta(seconds=30)
     #: 0: no limit.
     max_duration: timedelta = timedelta(0)
-    #: After SIGTERM, domains in flight get this long.
+    #: After SIGTERM, and after ``max_duration``, crawls in flight get this long.
     grace: timedelta = timedelta(seconds=5)
     robots_lifetime: timedelta = timedelta(hours=24)
 

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import quote
 
+from vmcrawl.address import ends_in_number, parse_ipv4
 from vmcrawl.domain import InvalidDomain, ascii_host
 
 
@@ -66,7 +67,6 @@ _DOUBLED_ROOT = re.compile(r"//[^/?#.:\[\]]+(?=/)")
 #: Everything that RFC 3986, 3.3 allows in a path, and escapes as they are; 3.4 adds the question mark for queries.
 _PATH_SAFE = "/%:@!$&'()*+,;=~"
 _DOT = re.compile(r"\.|%2e", re.IGNORECASE)
-_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +131,12 @@ def _host(text: str) -> str:
         name = ascii_host(text)
     except InvalidDomain as error:
         raise InvalidUrl(f"no host name: {error}") from error
-    return str(_ipv4(name)) if _ENDS_IN_NUMBER.fullmatch(name) else name
-
-
-def _ipv4(name: str) -> IPv4Address:
-    """Read an IPv4 address in any of the spellings of inet_aton, as WHATWG's URL standard defines them."""
+    if not ends_in_number(name):
+        return name
     try:
-        *high, last = (_ipv4_number(part) for part in name.split("."))
+        return str(parse_ipv4(name))
     except ValueError as error:
         raise InvalidUrl("no IPv4 address") from error
-    if len(high) > 3 or any(number > 255 for number in high) or last >= 256 ** (4 - len(high)):
-        raise InvalidUrl("no IPv4 address")
-    return IPv4Address(last + sum(number << (8 * (3 - index)) for index, number in enumerate(high)))
-
-
-def _ipv4_number(part: str) -> int:
-    if part.startswith("0x"):
-        return int(part[2:] or "0", 16)
-    if part.startswith("0"):
-        return int(part, 8)
-    return int(part)
 
 
 def _compose(host: str, path: str, query: str | None) -> str:

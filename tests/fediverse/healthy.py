@@ -1,14 +1,14 @@
-"""Servers as Mastodon and its forks really are, version by version, from the recorded documents in ``samples/``."""
+"""Servers as Mastodon and its forks really are, version by version, from the samples in ``tests/data/documents``."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from tests.documents import document as recorded
 from tests.fediverse.server import etag
 from tests.fediverse.site import Answer, Reply, Site, Truth
 from vmcrawl.outcome import Outcome
@@ -24,7 +24,6 @@ ROBOTS = "/robots.txt"
 #: As a value in a set of edits: the key is not there.
 MISSING = object()
 
-_SAMPLES = Path(__file__).parent / "samples"
 _JSON = "application/json; charset=utf-8"
 _NODEINFO_SAMPLES = {
     "hometown": "nodeinfo-2.0-hometown",
@@ -242,4 +241,4 @@ def _as_own(text: str, domain: str, web: str) -> str:
 
 @cache
 def _sample(name: str) -> str:
-    return (_SAMPLES / name).read_text(encoding="utf-8")
+    return recorded("samples", name).decode()

@@ -2,24 +2,23 @@
 
 import argparse
 import json
-import logging
 import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from vmcrawl.commands.database import known_exclusions
+from vmcrawl.commands.display import shown, write_facts
+from vmcrawl.commands.names import read_domain
 from vmcrawl.crawl import Standards, crawl
-from vmcrawl.domain import InvalidDomain, parse_domain
 from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
+from vmcrawl.memory import HostMemory
 from vmcrawl.observation import CrawlFailed, Observation
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
 from vmcrawl.settings import Settings, user_agent
 from vmcrawl.wire import Request, Response, Session
-
-log = logging.getLogger(__name__)
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -32,10 +31,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Crawl one domain; 0 whatever the verdict is, 2 if it is no domain."""
-    try:
-        domain = parse_domain(arguments.domain)
-    except InvalidDomain as error:
-        log.error("%r is not a domain that can be crawled: %s", arguments.domain, error)
+    domain = read_domain(arguments.domain)
+    if domain is None:
         return 2
     manners = Manners(
         settings.http.robots_agent, settings.crawl.domain_timeout.total_seconds(), known_exclusions(settings)
@@ -48,7 +45,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     try:
         with client.session(settings.crawl.domain_timeout) as session:
             watched = _Watched(session, aloud=not arguments.json)
-            seen = crawl(domain, watched, now, manners, standards)
+            seen = crawl(domain, watched, now, manners, HostMemory(settings.crawl.robots_lifetime), standards)
     finally:
         client.close()
     if arguments.json:
@@ -89,7 +86,7 @@ class _Watched:
         milliseconds = round((time.monotonic() - started) * 1000)
         self.steps.append({"url": url, "result": result, "detail": detail, "milliseconds": milliseconds})
         if self._aloud:
-            sys.stdout.write(f"{milliseconds:6d} ms  {result:>4}  {url}  {detail}\n")
+            sys.stdout.write(f"{milliseconds:6d} ms  {result:>4}  {shown(url)}  {shown(detail)}\n")
             sys.stdout.flush()
 
 
@@ -105,6 +102,4 @@ def _write(seen: Observation) -> None:
         "NodeInfo": seen.nodeinfo_url,
         "requests": seen.requests,
     }
-    for name, value in facts.items():
-        if value not in (None, ""):
-            sys.stdout.write(f"{name:>16}: {value}\n")
+    write_facts(sys.stdout, ((name, value) for name, value in facts.items() if value not in (None, "")))

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -12,12 +13,13 @@ from pathlib import Path
 from vmcrawl.batch import Control, RunSummary, Selection, run_batch
 from vmcrawl.commands.database import opened
 from vmcrawl.commands.display import progress_display, write_summary
-from vmcrawl.commands.names import read_names
-from vmcrawl.domain import Domain, InvalidDomain, parse_domain
+from vmcrawl.commands.names import read_domains, read_names
 from vmcrawl.duration import parse_duration
+from vmcrawl.gate import Gate, default_lock_file
 from vmcrawl.interruption import Interruption
 from vmcrawl.pool import PoolBroken
 from vmcrawl.settings import Settings
+from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.runs import RunStatus
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     selection = _selection(arguments)
     if selection is None:
         return 2
+    try:
+        Gate(default_lock_file(), settings.network.requests_per_address).close()
+    except OSError as error:
+        log.error("the lock file of all crawlers on this machine cannot be used: %s", error)
+        return os.EX_CONFIG
     with Interruption() as interruption, opened(settings) as ready:
         interruption.patiently()
         while True:
@@ -64,6 +71,9 @@ def _one_run(settings: Settings, selection: Selection, interruption: Interruptio
     except PoolBroken as error:
         log.error("%s", error)
         return 1
+    except DatabaseUnavailable as error:
+        log.error("the database cannot be reached: %s", error)
+        return os.EX_TEMPFAIL
     _write(summary, as_json)
     return 1 if summary.status is RunStatus.FAILED else 0
 
@@ -82,13 +92,10 @@ def _selection(arguments: argparse.Namespace) -> Selection | None:
         return None
     if not arguments.domains and arguments.file is None:
         return Selection(None, arguments.all, arguments.limit)
-    names: list[Domain] = []
-    for text in arguments.domains:
-        try:
-            names.append(parse_domain(text))
-        except InvalidDomain as error:
-            log.error("%r is not a domain that can be crawled: %s", text, error)
-            return None
+    named = read_domains(arguments.domains)
+    if named is None:
+        return None
+    names = [*named]
     if arguments.file is not None:
         names += read_names(arguments.file).domains
     return Selection(tuple(dict.fromkeys(names)), False, arguments.limit)

@@ -1,24 +1,29 @@
-"""What a person sees: progress while a run goes on, tables at its end (rich)."""
+"""What a person sees: progress while a run goes on, facts and tables at its end (rich)."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from vmcrawl.batch import RunSummary, Standing
+from vmcrawl.document import clean_text
 
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_SECONDS = 15.0
 #: Outcomes named in a progress line; the rest stands in the summary.
 _NAMED = 4
+#: No fact is as long: a URL has at most 2048 characters, and a detail may quote one.
+_LONGEST_SHOWN = 4096
+#: Room for the names of facts.
+_NAME_WIDTH = 18
 
 
 @contextmanager
@@ -86,14 +91,26 @@ def write_summary(summary: RunSummary, stream: TextIO) -> None:
         write_table(stream, ("outcome", "domains"), rows)
 
 
+def shown(value: object) -> str:
+    """One line of text that does nothing to a terminal but to stand there, whoever wrote it (``clean_text``)."""
+    return clean_text(str(value), _LONGEST_SHOWN)
+
+
+def write_facts(stream: TextIO, facts: Iterable[tuple[str, object]]) -> None:
+    """Write facts, one a line behind its name, each as :func:`shown`."""
+    for name, value in facts:
+        stream.write(f"{name:>{_NAME_WIDTH}}: {shown(value)}\n")
+
+
 def write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table of texts; columns whose cells are all numbers are aligned to the right."""
+    """Write a table of texts, each as :func:`shown`; columns whose cells are all numbers are aligned to the right."""
     table = Table(box=SIMPLE, pad_edge=False)
     for position, heading in enumerate(headings):
         numeric = all(row[position].replace(",", "").isdigit() or not row[position] for row in rows)
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        # As Text: rich would read a string for markup, and for names of emoji.
+        table.add_row(*(Text(shown(cell)) for cell in row))
     # Piped output must not be folded at the 80 columns of a terminal that is not there.
     Console(file=stream, highlight=False, width=None if stream.isatty() else 300).print(table)
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from vmcrawl.commands.database import ready_database
 from vmcrawl.commands.display import write_table
-from vmcrawl.commands.names import read_names
-from vmcrawl.domain import Domain, InvalidDomain, parse_domain
+from vmcrawl.commands.names import read_domains, read_names
+from vmcrawl.domain import Domain
 from vmcrawl.interruption import Interruption
 from vmcrawl.outcome import Outcome
 from vmcrawl.settings import Settings
@@ -95,15 +95,25 @@ def _import(arguments: argparse.Namespace, database: Database) -> int:
 
 
 def _list(arguments: argparse.Namespace, database: Database) -> int:
-    entries = database.run(
-        lambda connection: list(ledger.list_domains(connection, _filter(arguments), arguments.limit))
-    )
+    entries = _entries(database, _filter(arguments), arguments.limit)
     if arguments.json:
         for entry in entries:
             sys.stdout.write(json.dumps(asdict(entry), default=str) + "\n")
     else:
         write_table(sys.stdout, ("domain", "verdict", "version", "branch", "patched", "detail"), _rows(entries))
     return 0
+
+
+def _entries(database: Database, which: Filter, limit: int | None) -> Iterator[Entry]:
+    """The domains that match, page by page: a connection may be lost between pages, and no row comes twice."""
+    after, left = "", sys.maxsize if limit is None else limit
+    while left > 0:
+        size = min(left, ledger.PAGE_SIZE)
+        page = database.run(partial(ledger.list_page, which=which, after=after, size=size))
+        yield from page
+        if len(page) < size:
+            return
+        after, left = page[-1].domain, left - size
 
 
 def _rows(entries: Iterable[Entry]) -> list[tuple[str, ...]]:
@@ -115,7 +125,7 @@ def _rows(entries: Iterable[Entry]) -> list[tuple[str, ...]]:
 
 
 def _requeue(arguments: argparse.Namespace, database: Database) -> int:
-    domains = _parse(arguments.domains) if arguments.domains else None
+    domains = read_domains(arguments.domains) if arguments.domains else None
     if arguments.domains and domains is None:
         return 2
     if domains is None and _filter(arguments) == Filter():
@@ -128,7 +138,7 @@ def _requeue(arguments: argparse.Namespace, database: Database) -> int:
 
 
 def _exclude(arguments: argparse.Namespace, database: Database) -> int:
-    domains = _parse(arguments.domains)
+    domains = read_domains(arguments.domains)
     if domains is None:
         return 2
     now = datetime.now(UTC)
@@ -140,7 +150,7 @@ def _exclude(arguments: argparse.Namespace, database: Database) -> int:
 
 
 def _include(arguments: argparse.Namespace, database: Database) -> int:
-    domains = _parse(arguments.domains)
+    domains = read_domains(arguments.domains)
     if domains is None:
         return 2
     now = datetime.now(UTC)
@@ -148,14 +158,3 @@ def _include(arguments: argparse.Namespace, database: Database) -> int:
     for domain, was_excluded in zip(domains, lifted, strict=True):
         sys.stdout.write(f"{domain}: {'no longer excluded' if was_excluded else 'was not excluded'}\n")
     return 0 if any(lifted) else 1
-
-
-def _parse(texts: Iterable[str]) -> tuple[Domain, ...] | None:
-    domains = []
-    for text in texts:
-        try:
-            domains.append(parse_domain(text))
-        except InvalidDomain as error:
-            log.error("%r is not a domain: %s", text, error)
-            return None
-    return tuple(domains)

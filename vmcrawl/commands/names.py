@@ -1,7 +1,8 @@
-"""Lists of names as people keep them: one a line."""
+"""Names as people give them: as arguments of a command, and as lists of one a line."""
 
 import logging
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,25 @@ class Names:
     domains: list[Domain] = field(default_factory=list)
     duplicates: int = 0
     bad: int = 0
+
+
+def read_domain(text: str) -> Domain | None:
+    """Read one name from the command line; None, and a line in the log that says why, if it cannot be crawled."""
+    try:
+        return parse_domain(text)
+    except InvalidDomain as error:
+        log.error("%r is not a domain that can be crawled: %s", text[:_QUOTED], error)
+        return None
+
+
+def read_domains(texts: Iterable[str]) -> tuple[Domain, ...] | None:
+    """Read names as :func:`read_domain` does, in order without repeats; None at the first that is none."""
+    domains: dict[Domain, None] = {}
+    for text in texts:
+        if (domain := read_domain(text)) is None:
+            return None
+        domains[domain] = None
+    return tuple(domains)
 
 
 def read_names(path: Path) -> Names:

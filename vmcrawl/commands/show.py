@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from vmcrawl.commands.database import ready_database
-from vmcrawl.domain import InvalidDomain, parse_domain
+from vmcrawl.commands.display import write_facts
+from vmcrawl.commands.names import read_domain
 from vmcrawl.duration import format_duration
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
@@ -27,10 +28,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Show one domain; 1 if it is unknown, 2 if it is no domain."""
-    try:
-        domain = parse_domain(arguments.domain)
-    except InvalidDomain as error:
-        log.error("%r is not a domain: %s", arguments.domain, error)
+    domain = read_domain(arguments.domain)
+    if domain is None:
         return 2
     with Interruption(), ready_database(settings) as database:
         known = database.run(lambda connection: show(connection, domain))
@@ -41,8 +40,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps({**asdict(known), "reason": reason}, default=str) + "\n")
     else:
-        for name, value in _lines(known, reason):
-            sys.stdout.write(f"{name:>18}: {value}\n")
+        write_facts(sys.stdout, _lines(known, reason))
     return 0
 
 
