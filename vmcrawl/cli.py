@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     except ConfigError as error:
         sys.stderr.write(f"vmcrawl: {error}\n")
         return os.EX_CONFIG
-    configure_logging(settings.log, stream=sys.stderr)
+    configure_logging(settings.log, stream=_Stderr())
     try:
         code: int = arguments.run(arguments, settings)
     except BadDatabaseUrl as error:
@@ -54,6 +54,16 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+class _Stderr:
+    """Wherever ``sys.stderr`` is just now: a progress display replaces it, and puts log lines above itself."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

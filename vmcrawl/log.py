@@ -3,14 +3,22 @@
 import json
 import logging
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Protocol
 
 from vmcrawl.settings import LogSettings
 
 _OWN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def configure_logging(settings: LogSettings, *, stream: TextIO) -> None:
+class Stream(Protocol):
+    """What log lines are written to."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+def configure_logging(settings: LogSettings, *, stream: Stream) -> None:
     """Send everything that is logged to ``stream``, and nowhere else; may be called again.
 
     ``settings.level`` is about our own loggers; other libraries are heard from ``warning`` on.

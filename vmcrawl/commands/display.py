@@ -9,7 +9,7 @@ from typing import TextIO
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from vmcrawl.batch import RunSummary, Standing
@@ -32,15 +32,17 @@ def progress_display(stream: TextIO) -> Iterator[Callable[[Standing], None]]:
     if not stream.isatty():
         yield _LogLines()
         return
+    # On a narrow terminal it is the outcomes that are cut, never the numbers.
+    rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
         SpinnerColumn(),
-        BarColumn(30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[outcomes]}", style="dim"),
+        BarColumn(16),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
+        TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True, min_width=6)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.fields[outcomes]}", style="dim", table_column=rest),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+    with Progress(*columns, console=Console(file=stream), transient=True, expand=True) as progress:
         task = progress.add_task("crawl", total=None, rate="", outcomes="")
         started = time.monotonic()
 
