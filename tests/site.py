@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from vmcrawl.wire import Request, Response
+from vmcrawl.wire import Request, Response, Turn
 
 
 def answer(body: object = "", status: int = 200, content_type: str = "application/json", **headers: str) -> Response:
@@ -23,13 +23,18 @@ class Site:
     #: What a clock would show if nothing but pauses took time.
     seconds: float = 1000.0
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, turn: Turn | None = None) -> Response:
+        if turn is not None:
+            turn.begin()
         self.asked.append(request.url)
         found = self.pages.get(request.url.removeprefix("https://"), answer(status=404))
         if isinstance(found, Exception):
             raise found
         body = found.body if request.truncate_at is None else found.body[: request.truncate_at]
-        return replace(found, url=request.url, body=body)
+        response = replace(found, url=request.url, body=body)
+        if turn is not None:
+            turn.end(response)
+        return response
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

@@ -23,7 +23,7 @@ from vmcrawl.outcome import Outcome
 from vmcrawl.resolver import Resolver
 from vmcrawl.settings import HttpSettings, NetworkSettings
 from vmcrawl.tls import make_context
-from vmcrawl.wire import Request, Response
+from vmcrawl.wire import Request, Response, Turn
 
 #: Of an answer that says all by its status, so much is read to keep the connection, and for so long.
 _DRAINED_BYTES = 64 * 1024
@@ -93,8 +93,10 @@ class FetchSession:
         for host in list(self._connections):
             self._drop(host)
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, turn: Turn | None = None) -> Response:
         """Make one GET; redirects are returned, not followed. A body comes with 2xx only, else the status says all.
+
+        ``turn`` begins when the host is ours to ask, and ends before others may ask it.
 
         Raises :class:`CrawlFailed` for every failure of the other side; ``ValueError`` for a URL that is not https on
         its usual port, and ``OSError`` for failures of ours (no files or memory left), which are bugs.
@@ -103,10 +105,15 @@ class FetchSession:
         try:
             hold = self._wait_for_host(target.host)
             try:
+                if turn is not None:
+                    turn.begin()
                 self._budget.start_request(
                     self._client.http.request_timeout.total_seconds(), self._client.http.max_wire_bytes
                 )
-                return self._get(target, request)
+                response = self._get(target, request)
+                if turn is not None:
+                    turn.end(response)
+                return response
             except BaseException:
                 self._drop(target.host)
                 raise

@@ -11,6 +11,8 @@ from vmcrawl.observation import RobotsRecord
 
 #: Characters of rules kept in memory; hosts that many domains lead to are few, the rest is in the database.
 _MOST_CHARACTERS = 16 << 20
+#: The same run does not ask again for rules that could not be had; the next one may.
+_UNREACHABLE_SECONDS = 1800.0
 #: Hosts with a time before which they may not be asked; those whose time has passed are dropped first.
 _MOST_TIMES = 50_000
 
@@ -45,6 +47,7 @@ class HostMemory:
         self._rules: dict[str, RobotsRecord] = {}
         self._characters = 0
         self._opted_out: dict[str, None] = {}
+        self._unreachable: dict[str, float] = {}
         self._next_request: dict[str, float] = {}
         self._left_alone: dict[str, float] = {}
 
@@ -82,6 +85,16 @@ class HostMemory:
         """Whether ``host`` has opted out, as far as this process has learned; nobody else's word leads us there."""
         with self._lock:
             return host in self._opted_out
+
+    def note_unreachable(self, host: str) -> None:
+        """robots.txt of ``host`` has answered 5xx: nothing is asked of it for a while (RFC 9309, 2.3.1.4)."""
+        with self._lock:
+            self._note(self._unreachable, host, self._clock() + _UNREACHABLE_SECONDS)
+
+    def unreachable(self, host: str) -> bool:
+        """Whether that has happened just now."""
+        with self._lock:
+            return self._clock() < self._unreachable.get(host, 0.0)
 
     def begin_reading(self, host: str) -> bool:
         """Take the right to read robots.txt of ``host``; False while somebody else is reading it."""

@@ -22,7 +22,7 @@ from vmcrawl.wire import Request, Response, Session
 MAX_REDIRECTS = 5
 #: The requests that may follow robots.txt on one host: well-known, NodeInfo, instance API v2 and v1.
 REQUESTS_PER_HOST = 4
-#: How long to leave a host alone that answered 429 and did not say.
+#: How long to leave a host alone that answered 429 and did not say when to come again.
 _REST_SECONDS = 60
 #: How long, and how often, to look whether somebody else has finished reading the same robots.txt.
 _PATIENCE_SECONDS = 15.0
@@ -44,6 +44,10 @@ class Memory(Protocol):
     def note_opt_out(self, host: str) -> None: ...
 
     def opted_out(self, host: str) -> bool: ...
+
+    def note_unreachable(self, host: str) -> None: ...
+
+    def unreachable(self, host: str) -> bool: ...
 
     def begin_reading(self, host: str) -> bool: ...
 
@@ -131,20 +135,11 @@ class Visitor:
         delay = self._rules[host].crawl_delay if host in self._rules else None
         if delay:
             self._keep_distance(host, delay)
-        self.requests += 1
+        turn = _Turn(host, delay, self._memory, self._now)
         try:
-            response = self._session.get(request)
+            return self._session.get(request, turn)
         finally:
-            if delay:
-                self._memory.asked(host, delay)
-        if response.status in _OPT_OUTS:
-            self._memory.note_opt_out(host)
-            raise CrawlFailed(Outcome.OPTED_OUT, f"{request.url} answered {response.status}")
-        if response.status == 429:
-            wait = retry_after_seconds(response.retry_after, self._now)
-            self._memory.leave_alone(host, _REST_SECONDS if wait is None else wait)
-            raise CrawlFailed(Outcome.RATE_LIMITED, f"{request.url} answered 429", retry_after_seconds=wait)
-        return response
+            self.requests += turn.begun
 
     def _keep_distance(self, host: str, delay: float) -> None:
         waited = 0.0
@@ -159,25 +154,17 @@ class Visitor:
         host = host_of(url)
         if self._manners.exclusions.covers(host):
             raise CrawlFailed(Outcome.EXCLUDED, f"{host} is excluded from all crawls")
-        if left := self._memory.seconds_left_alone(host):
-            detail = f"{host} has asked to be left alone for another {left} s"
-            raise CrawlFailed(Outcome.RATE_LIMITED, detail, retry_after_seconds=left)
+        _require_peace(host, self._memory)
         if path_of(url) == "/robots.txt":
-            self._require_no_opt_out(host)
             return
         if host not in self._rules:
             self._learn_rules(host)
-        self._require_no_opt_out(host)
         rules = self._rules[host]
         if not rules.allows(url):
             raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} forbids {url}")
         delay = rules.crawl_delay or 0
         if delay * REQUESTS_PER_HOST > self._manners.domain_timeout_seconds:
             raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} asks for {delay:g} s between requests")
-
-    def _require_no_opt_out(self, host: str) -> None:
-        if self._memory.opted_out(host):
-            raise CrawlFailed(Outcome.OPTED_OUT, f"{host} has opted out")
 
     def _learn_rules(self, host: str) -> None:
         waited = 0.0
@@ -187,7 +174,8 @@ class Visitor:
             waited += _GLANCE_SECONDS
         try:
             known = self._memory.recall(host)
-            self._require_no_opt_out(host)
+            # What the database knows of the host has been learned only now.
+            _require_peace(host, self._memory)
             if known is not None:
                 self._rules[host] = parse_rules(known.rules)
             else:
@@ -226,6 +214,45 @@ class Visitor:
         self._memory.remember(record)
         if delay := self._rules[host].crawl_delay:
             self._memory.asked(host, delay)
+
+
+class _Turn:
+    """One request's turn at a host: asks nobody who has refused in the meantime, and tells at once who refuses now."""
+
+    def __init__(self, host: str, delay: float | None, memory: Memory, now: datetime) -> None:
+        self._host = host
+        self._delay = delay
+        self._memory = memory
+        self._now = now
+        self.begun = False
+
+    def begin(self) -> None:
+        _require_peace(self._host, self._memory)
+        self.begun = True
+
+    def end(self, response: Response) -> None:
+        if self._delay:
+            self._memory.asked(self._host, self._delay)
+        if response.status in _OPT_OUTS:
+            self._memory.note_opt_out(self._host)
+            raise CrawlFailed(Outcome.OPTED_OUT, f"{response.url} answered {response.status}")
+        if response.status == 429:
+            wait = retry_after_seconds(response.retry_after, self._now)
+            self._memory.leave_alone(self._host, _REST_SECONDS if wait is None else wait)
+            raise CrawlFailed(Outcome.RATE_LIMITED, f"{response.url} answered 429", retry_after_seconds=wait)
+        if response.status >= 500 and path_of(response.url) == "/robots.txt":
+            self._memory.note_unreachable(self._host)
+
+
+def _require_peace(host: str, memory: Memory) -> None:
+    """Raise what ``host`` has told another crawl: that it wants none of this, or to be left alone for a while."""
+    if memory.opted_out(host):
+        raise CrawlFailed(Outcome.OPTED_OUT, f"{host} has opted out")
+    if left := memory.seconds_left_alone(host):
+        detail = f"{host} has asked to be left alone for another {left} s"
+        raise CrawlFailed(Outcome.RATE_LIMITED, detail, retry_after_seconds=left)
+    if memory.unreachable(host):
+        raise CrawlFailed(Outcome.ROBOTS_UNREACHABLE, f"robots.txt of {host} has just answered 5xx to another crawl")
 
 
 def _is_redirect(response: Response) -> bool:

@@ -30,10 +30,20 @@ class Response:
     retry_after: str | None = None
 
 
+class Turn(Protocol):
+    """What a request has to do with others to the same host, while nobody else may ask it."""
+
+    def begin(self) -> None:
+        """The host is ours to ask: the last moment to raise :class:`vmcrawl.observation.CrawlFailed` instead."""
+
+    def end(self, response: Response) -> None:
+        """The answer has come; whoever waits for the host asks it next."""
+
+
 class Session(Protocol):
     """The network as one crawl of one domain sees it; :mod:`vmcrawl.fetch` has the real one, tests a dict."""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, turn: Turn | None = None) -> Response:
         """Make one request; raises :class:`vmcrawl.observation.CrawlFailed` for every transport failure."""
 
     def pause(self, seconds: float) -> None:

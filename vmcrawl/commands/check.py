@@ -18,7 +18,7 @@ from vmcrawl.observation import CrawlFailed, Observation
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
 from vmcrawl.settings import Settings, user_agent
-from vmcrawl.wire import Request, Response, Session
+from vmcrawl.wire import Request, Response, Session, Turn
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -64,10 +64,10 @@ class _Watched:
         self._aloud = aloud
         self.steps: list[dict[str, object]] = []
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, turn: Turn | None = None) -> Response:
         started = time.monotonic()
         try:
-            response = self._session.get(request)
+            response = self._session.get(request, turn)
         except CrawlFailed as failure:
             self._tell(request.url, str(failure.outcome), failure.detail, started)
             raise
