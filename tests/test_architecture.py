@@ -12,8 +12,9 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address catalogue coding document domain duration exclusion failure fork instance meaning nodeinfo observation
-    outcome pace reading robots schedule settings url version wellknown wire snapshot
+    address advisory affected builds catalogue coding delay document domain duration exclusion exposure failure fork
+    instance meaning nodeinfo observation outcome pace ranges reading robots schedule settings upstream url version
+    wellknown wire snapshot
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",
@@ -21,8 +22,9 @@ EDGES = {
     "embedded": "embedded",
     "log": "log",
     "process": "interruption machine",
+    "sources": "sources",
 }
-ASSEMBLY = "batch crawl crew discovery identity memory polite pool worker"
+ASSEMBLY = "batch crawl crew discovery identity knowledge memory polite pool refresh worker"
 DOORS = "cli commands config config_values __main__"
 
 OWNERS = {
@@ -35,12 +37,13 @@ OWNERS = {
     "psycopg": "store embedded exporter",
     "publicsuffixlist": "domain",
     "pycares": "resolver",
+    "requests": "sources",
     "rich": "commands",
     "signal": "interruption pool worker",
     "socket": "address connection dial embedded tls",
-    "ssl": "connection failure fetch tls",
+    "ssl": "connection failure fetch sources tls",
     "subprocess": "embedded",
-    "urllib3": "fetch connection",
+    "urllib3": "sources",
     "yaml": "config",
 }
 

@@ -1,0 +1,168 @@
+"""Security advisories of upstream: what each says, what an operator says instead, and which versions it touches."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
+from importlib import resources
+
+from vmcrawl.affected import Affected, read_affected
+from vmcrawl.builds import find_builds
+from vmcrawl.catalogue import Catalogue, Release, packaged_catalogue
+from vmcrawl.exposure import Exposure
+from vmcrawl.ranges import read_ranges
+from vmcrawl.version import Version
+
+__all__ = [
+    "Advisory",
+    "Affected",
+    "InvalidAdvisory",
+    "Override",
+    "apply_override",
+    "find_exposures",
+    "packaged_advisories",
+    "parse_advisory",
+    "read_affected",
+]
+
+#: GitHub's words and CVSS' (v3.1 section 5); ``moderate`` is what GitHub calls medium in some places.
+SEVERITIES = ("critical", "high", "medium", "low")
+
+
+class InvalidAdvisory(ValueError):
+    """A row that is no advisory, or an override nobody can read: the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """One published advisory. ``published`` may be weeks after the fix: for exposure count from :meth:`fix_for`."""
+
+    #: The CVE id where GitHub has none of its own.
+    ghsa_id: str
+    #: Empty: none was given.
+    cve_id: str
+    #: One of :data:`SEVERITIES`; empty: not known.
+    severity: str
+    score: float | None
+    title: str
+    published: date | None
+    #: As published.
+    ranges: str
+    #: As published.
+    patched: str
+    affected: Affected
+    #: Why the affected set is no more than a reading, reasons divided by semicolons; empty: nothing is unclear.
+    ambiguous: str
+
+    def covers(self, version: Version, catalogue: Catalogue) -> bool | None:
+        """Whether a version is exposed; None where it cannot be said. As :meth:`Affected.covers`."""
+        return self.affected.covers(version, catalogue)
+
+    def fix_for(self, version: Version) -> Release | None:
+        """What an exposed version should have been updated to, and since when. As :meth:`Affected.fix_for`."""
+        return self.affected.fix_for(version)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What an operator says instead of the published ranges, in their notation; ``none``: nothing is affected."""
+
+    ghsa_id: str
+    ranges: str
+    reason: str
+
+
+def find_exposures(version: Version, advisories: Sequence[Advisory], catalogue: Catalogue) -> tuple[Exposure, ...]:
+    """The advisories that a version is exposed to, each with the fix that was there to take.
+
+    Those of which it cannot be said (:meth:`Advisory.covers` is None) are not among them.
+    """
+    builds = find_builds(version, catalogue)
+    touching = (advisory for advisory in advisories if advisory.affected.judge(version, builds))
+    return tuple(_expose(version, advisory) for advisory in touching)
+
+
+def parse_advisory(row: Mapping[str, str], catalogue: Catalogue) -> Advisory:
+    """A row with ghsa_id, cve_id, severity, score, title, published (ISO), vulnerable_ranges, patched_versions.
+
+    Only one of the ids is needed. Raises :class:`InvalidAdvisory` and nothing else; what the ranges do not say
+    clearly is marked (``ambiguous``), not refused.
+    """
+    try:
+        given = {name: row[name].strip() for name in _COLUMNS}
+    except KeyError as error:
+        raise InvalidAdvisory(f"column {error} is missing") from error
+    ghsa_id = given["ghsa_id"] or given["cve_id"]
+    if not ghsa_id:
+        raise InvalidAdvisory("neither a GHSA nor a CVE id")
+    severity = given["severity"].lower().replace("moderate", "medium")
+    if severity and severity not in SEVERITIES:
+        raise InvalidAdvisory(f"{ghsa_id}: severity {severity!r:.40}")
+    affected, ambiguous = read_affected(given["vulnerable_ranges"], given["patched_versions"], catalogue)
+    return Advisory(
+        ghsa_id,
+        given["cve_id"],
+        severity,
+        _read_score(ghsa_id, given["score"]),
+        given["title"],
+        _read_day(ghsa_id, given["published"]),
+        given["vulnerable_ranges"],
+        given["patched_versions"],
+        affected,
+        ambiguous,
+    )
+
+
+def apply_override(advisory: Advisory, override: Override, catalogue: Catalogue) -> Advisory:
+    """The same advisory with the operator's affected set, which is exact: the published fixes no longer count.
+
+    What a range of the override ends with (``< 4.3.16``) is the fix of its branch. Raises :class:`InvalidAdvisory`
+    where the ranges cannot be read.
+    """
+    if override.ranges.strip().lower() == "none":
+        return replace(advisory, affected=Affected(), ambiguous="")
+    read = read_ranges(override.ranges)
+    if read.unread or read.empty or read.supported or not (read.spans or read.dated or read.main):
+        raise InvalidAdvisory(f"{override.ghsa_id}: nobody can read the ranges {override.ranges!r:.80}")
+    ends = [span.high for span in read.spans if span.high and not span.closed]
+    ends += [high for _, high in read.dated if high]
+    fixed = ", ".join(end.release for end in ends if end.prerelease != "pre")
+    affected, _ = read_affected(override.ranges, fixed, catalogue)
+    return replace(advisory, affected=replace(affected, unsure=()), ambiguous="")
+
+
+@cache
+def packaged_advisories() -> tuple[Advisory, ...]:
+    """The advisories that ship inside the package, read on the first call with the packaged catalogue."""
+    text = (resources.files("vmcrawl.snapshot") / "advisories.csv").read_text(encoding="utf-8")
+    return tuple(parse_advisory(row, packaged_catalogue()) for row in csv.DictReader(text.splitlines()))
+
+
+_COLUMNS = (
+    *("ghsa_id", "cve_id", "severity", "score", "title", "published"),
+    *("vulnerable_ranges", "patched_versions"),
+)
+
+
+def _expose(version: Version, advisory: Advisory) -> Exposure:
+    fix = advisory.fix_for(version)
+    return Exposure(advisory.ghsa_id, fix.version.release, fix.released) if fix else Exposure(advisory.ghsa_id)
+
+
+def _read_score(ghsa_id: str, text: str) -> float | None:
+    try:
+        score = float(text) if text else None
+    except ValueError as error:
+        raise InvalidAdvisory(f"{ghsa_id}: score {text!r:.40}") from error
+    if score is not None and not (math.isfinite(score) and 0 <= score <= 10):
+        raise InvalidAdvisory(f"{ghsa_id}: score {text!r:.40}")
+    return score
+
+
+def _read_day(ghsa_id: str, text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise InvalidAdvisory(f"{ghsa_id}: published {text!r:.40}") from error
