@@ -117,7 +117,12 @@ VALUES = [
     ("exporter.listen", "[::]:9877,localhost:1,:80", ("[::]:9877", "localhost:1", ":80")),
     ("schedule.jitter", "0.25", 0.25),
     ("schedule.jitter", "0", 0.0),
+    ("publish.history_drop", "0.5", 0.5),
     ("crawl.max_duration", "0", timedelta(0)),
+    ("sources.github_api", "https://ghe.example:8443/api/v3/", "https://ghe.example:8443/api/v3"),
+    ("sources.github_raw", "http://127.1.2.3:80", "http://127.1.2.3:80"),
+    ("sources.endoflife", "http://[::1]/api", "http://[::1]/api"),
+    ("sources.token", "github_pat_1", "github_pat_1"),
     ("log.level", "DEBUG", "debug"),
     ("log.format", "json", "json"),
 ]
@@ -168,6 +173,16 @@ BAD_VALUES = {
     "schedule.ok": ["0", "200000d"],
     "schedule.jitter": ["1", "-0.1", "nan", "1e-1", "a tenth"],
     "publish.max_active_users": ["0", "999999999999"],
+    "publish.history_drop": ["1.1", "20%", "-0.2"],
+    "sources.github_api": [
+        "http://a.example",
+        "http://10.0.0.1",
+        "a.example",
+        "https://a@b",
+        "https://a/?q",
+        "file:///",
+    ],
+    "sources.token": ["two words", "ü", "a\nX: y", "x" * 301],
     "exporter.listen": ["9877", "localhost", "127.0.0.1:0", "a b:1"],
     "database.directory": ["", "~nobody-of-this-name/x", "a\0b"],
     "database.url": ["postgresql://\0"],
@@ -196,6 +211,8 @@ def test_a_negative_length_of_time_from_the_command_line_is_refused():
 
 def test_a_password_in_a_bad_url_is_not_shown():
     assert "secret" not in problems(None, {"VMCRAWL_DATABASE_URL": "postgresql://u:secret@h/\n/"})[0]
+    assert "secret" not in problems(None, {"VMCRAWL_SOURCES_ENDOFLIFE": "https://u:secret@h/"})[0]
+    assert "secret" not in problems(None, {"VMCRAWL_SOURCES_TOKEN": "secret token"})[0]
 
 
 STRUCTURES = {

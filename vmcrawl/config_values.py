@@ -22,6 +22,7 @@ _DURATIONS = {
     "http.read_timeout": (_MOMENT, _HOUR),
     "http.request_timeout": (_MOMENT, _HOUR),
     "network.dns_timeout": (_MOMENT, _HOUR),
+    "sources.timeout": (_MOMENT, _HOUR),
     "crawl.domain_timeout": (_MOMENT, _HOUR),
     "crawl.max_duration": (_ZERO, LONGEST),
     "crawl.grace": (_ZERO, _HOUR),
@@ -38,6 +39,7 @@ _NUMBERS = {
     "crawl.threads": (0, 2_000),
     "schedule.jitter": (0, 0.9),
     "publish.max_active_users": (1, 2_000_000_000),
+    "publish.history_drop": (0, 1),
 }
 
 
@@ -159,6 +161,27 @@ def _header_text(text: str) -> str:
     return text
 
 
+def _source(text: str) -> str:
+    """An address without a slash at its end; plain http would show the token, and let anybody on the way answer."""
+    match = re.fullmatch(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", text)
+    if not match:
+        # Not shown, since it may hold a password.
+        raise ValueError("must be an address such as https://api.github.com, without user, query and fragment")
+    if match[1] == "http" and not _is_this_machine(match[2].strip("[]")):
+        raise ValueError("must be https; http is only for this machine itself (localhost, 127.0.0.1, [::1])")
+    return text.rstrip("/")
+
+
+def _is_this_machine(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{0,300}", text):
+        raise ValueError("must be one word of printable ASCII")
+    return text
+
+
 def _robots_agent(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_-]{1,100}", text):
         raise ValueError(f"{shown(text)} is not a product token: only letters, '_' and '-' (RFC 9309, 2.2.1)")
@@ -186,6 +209,10 @@ _READERS_BY_NAME: dict[str, Callable[[str], object]] = {
     "http.user_agent": _user_agent,
     "http.contact": _header_text,
     "http.robots_agent": _robots_agent,
+    "sources.github_api": _source,
+    "sources.github_raw": _source,
+    "sources.endoflife": _source,
+    "sources.token": _token,
     "log.level": _choice("debug", "info", "warning", "error"),
     "log.format": _choice("text", "json"),
 }

@@ -75,6 +75,18 @@ class ScheduleSettings:
 class PublishSettings:
     retention: timedelta = timedelta(days=3)
     max_active_users: int = 10_000_000
+    #: Share of the instances of the last history that may be missing before a run is taken for our fault.
+    history_drop: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesSettings:
+    github_api: str = "https://api.github.com"
+    github_raw: str = "https://raw.githubusercontent.com"
+    endoflife: str = "https://endoflife.date/api"
+    #: Sent to ``github_api`` only; never logged.
+    token: str = field(default="", repr=False)
+    timeout: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    sources: SourcesSettings = field(default_factory=SourcesSettings)
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
