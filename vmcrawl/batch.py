@@ -11,13 +11,14 @@ from functools import partial
 from platform import node
 
 from vmcrawl.domain import Domain
+from vmcrawl.knowledge import read_anew
 from vmcrawl.machine import is_gone, process_identity, usable_cores
 from vmcrawl.observation import Observation
 from vmcrawl.outcome import Outcome
 from vmcrawl.pool import Death, Pool, Watch
 from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings
-from vmcrawl.store import claims, results, runs, upkeep, wants
+from vmcrawl.store import claims, history, results, runs, upkeep, wants
 from vmcrawl.store.claims import Claim
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
@@ -124,7 +125,7 @@ class _Run:
             self._explain_what_is_left_out()
             self._crawl()
             self._settle_suspects()
-            status = self._status()
+            status = self._look_back(self._status())
         finally:
             self._close(status)
         seconds = time.monotonic() - self._started
@@ -263,6 +264,33 @@ class _Run:
         if self._control.interrupted():
             return RunStatus.INTERRUPTED
         return RunStatus.PARTIAL if self._out_of_time else RunStatus.SUCCESS
+
+    def _look_back(self, status: RunStatus) -> RunStatus:
+        """Bring what versions mean up to date and leave a page of history; ``partial`` if too much is missing for it.
+
+        A run that was cut off by ``crawl.max_duration`` leaves one, too: what is published is not what it crawled.
+        """
+        if status is RunStatus.INTERRUPTED:
+            return status
+        now = self._database.now()
+        if changed := read_anew(self._database, now.date()):
+            log.info("%d distinct versions mean something else than before", changed)
+        last = self._database.run(history.last_counts)
+        if last and (missing := self._missing(last.instances)) > self._settings.publish.history_drop * last.instances:
+            log.error(
+                "%d of the %d instances of the last history are missing: so many do not go at once, so this run is"
+                " partial and adds no history (publish.history_drop; vmcrawl history invalidate)",
+                missing,
+                last.instances,
+            )
+            return RunStatus.PARTIAL
+        self._database.run(partial(history.write_history, run_id=self._run_id, at=now))
+        return status
+
+    def _missing(self, before: int) -> int:
+        """Instances that are not published any more, or that still are, but this run looked for them in vain."""
+        left = self._database.run(history.published_counts).instances
+        return max(before - left, self._database.run(partial(runs.count_missed, run_id=self._run_id)))
 
     def _close(self, status: RunStatus) -> None:
         now = self._database.now()

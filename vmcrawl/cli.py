@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vmcrawl import __version__
-from vmcrawl.commands import check, crawl, domains, migrate, show, status
+from vmcrawl.commands import (
+    advisories,
+    check,
+    classify,
+    crawl,
+    domains,
+    history,
+    migrate,
+    releases,
+    show,
+    status,
+)
 from vmcrawl.commands.names import UnreadableList
 from vmcrawl.config import ConfigError, load_config
 from vmcrawl.embedded import EmbeddedUnavailable
@@ -18,7 +29,7 @@ from vmcrawl.store.migrations import DatabaseTooNew
 
 log = logging.getLogger(__name__)
 
-_COMMANDS = (crawl, check, show, status, domains, migrate)
+_COMMANDS = (crawl, check, show, status, domains, releases, advisories, classify, history, migrate)
 
 _EPILOG = """exit codes: 0 done; 1 failed; 2 wrong usage; 75 try again later (the database cannot be reached);
 78 configuration error; 143 after SIGTERM, with everything finished so far written"""

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -21,6 +21,7 @@ from vmcrawl.crew import Crew
 from vmcrawl.domain import Domain
 from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
+from vmcrawl.knowledge import load_reader
 from vmcrawl.log import configure_logging
 from vmcrawl.machine import CpuMeter, process_identity
 from vmcrawl.memory import HostMemory, KnownHost
@@ -28,7 +29,6 @@ from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.outcome import Outcome
 from vmcrawl.pace import Pace
 from vmcrawl.polite import Manners
-from vmcrawl.reading import Reader
 from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings, user_agent
 from vmcrawl.store import claims, results, robots
@@ -121,7 +121,7 @@ class Worker:
             settings.http, settings.network, user_agent=user_agent(settings.http), lock_file=default_lock_file()
         )
         self._crew = Crew(orders.threads, self._crawl_one)
-        self._reader = Reader(datetime.now(UTC).date())
+        self._reader = load_reader(self._database, self._database.now().date())
         self._standards = Standards(self._reader.why_bad_version, settings.publish.max_active_users)
         self._exclusions = self._database.run(claims.load_exclusions)
         self._memory = HostMemory(settings.crawl.robots_lifetime, self._look_up)
@@ -278,7 +278,7 @@ class Worker:
         appointment = next_appointment(
             seen.outcome, failures, self._database.now(), seen.retry_after_seconds, settings, random.random()
         )
-        return Result(seen, appointment, self._reader.meaning(seen))
+        return Result(seen, appointment, self._reader.reading(seen))
 
     def _report(self, outcomes: Mapping[str, int]) -> None:
         try:

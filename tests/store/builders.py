@@ -7,6 +7,7 @@ import psycopg
 
 from vmcrawl.catalogue import Support
 from vmcrawl.domain import Domain
+from vmcrawl.exposure import Reading
 from vmcrawl.meaning import Meaning
 from vmcrawl.observation import Observation
 from vmcrawl.outcome import Outcome
@@ -35,7 +36,7 @@ def ok(domain: Domain, at: datetime = NOW, **changes: object) -> Result:
         "nodeinfo_url": f"https://{domain}/nodeinfo/2.0",
     }
     observation = Observation(domain, at, Outcome.OK, **{**seen, **changes})  # type: ignore[arg-type]  # by name
-    return Result(observation, Appointment(at + timedelta(hours=3), 0), MEANING)
+    return Result(observation, Appointment(at + timedelta(hours=3), 0), Reading(MEANING))
 
 
 def failed(domain: Domain, outcome: Outcome, at: datetime = NOW, **changes: object) -> Result:

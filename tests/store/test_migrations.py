@@ -2,17 +2,46 @@
 
 import hashlib
 import threading
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
-from tests.store.builders import column
+from tests.store.builders import column, crawl, ok
+from vmcrawl.domain import Domain
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
-from vmcrawl.store.migrations import DatabaseTooNew, migrate, pending, released
+from vmcrawl.store.migrations import DatabaseTooNew, migrate, pending, prepare, released
 
 #: Of every migration that was released. If this fails, add a migration; databases out there have the old one.
-RELEASED = {"0001_ledger": "d1449e55e80759e81357d88fc40d08940cd52a7a39af73adf8ed7972c295256a"}
+RELEASED = {
+    "0001_ledger": "d1449e55e80759e81357d88fc40d08940cd52a7a39af73adf8ed7972c295256a",
+    "0002_catalogue": "1b87c325c82287c2ce3dfb1789e60da098b5607a74cc12320e821d00a129ae76",
+}
+
+#: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
+HELD = {
+    1: """
+INSERT INTO domains (domain, outcome, last_crawled_at) VALUES ('a.example', 'ok', now()), ('b.example', 'ok', now());
+INSERT INTO domains (domain, outcome, failures) VALUES ('c.example', 'timeout', 3);
+INSERT INTO versions (software, version, upstream_version, release, branch, fork, support, patched, parser) VALUES
+    ('mastodon', '4.5.6', NULL, '4.5.6', '4.5', 'vanilla', 'latest', true, 1),
+    ('kmyblue', '1.0', '4.4.1', '4.4.1', '4.4', 'kmyblue', NULL, NULL, 0);
+INSERT INTO sightings SELECT 'a.example', id, 16, now() - interval '9 days', now() FROM versions WHERE parser = 1;
+INSERT INTO sightings SELECT 'b.example', id, 0, now(), now() FROM versions WHERE parser = 0;
+INSERT INTO runs (started_at, finished_at, heartbeat_at, status, host, planned, crawled)
+    VALUES (now(), now(), now(), 'success', 'old', 3, 3);
+INSERT INTO robots VALUES ('a.example', now(), '');
+INSERT INTO exclusions (domain) VALUES ('x.example');
+INSERT INTO dni (domain) VALUES ('b.example');
+UPDATE publication SET retention = '5 days';
+""",
+    2: """
+INSERT INTO moves SELECT 'a.example', min(id), max(id), now() - interval '1 day' FROM versions;
+INSERT INTO adoption_history VALUES (now(), 1, '4.5', '4.5.6', 1, 16, true);
+INSERT INTO branch_overrides VALUES ('4.4', '2027-01-01', 'why', now());
+""",
+}
 
 
 def test_a_released_migration_is_never_edited():
@@ -32,11 +61,32 @@ def test_an_empty_database_gets_all_and_then_nothing(empty_database_url: str):
         assert migrate(connection) == []
 
 
-@pytest.mark.parametrize("number", range(len(released())))
+@pytest.mark.parametrize("number", range(len(released()) + 1))
 def test_every_earlier_version_is_brought_up_to_date(empty_database_url: str, number: int):
     with connect(DatabaseSettings(url=empty_database_url)) as connection:
         migrate(connection, released()[:number])
-        assert migrate(connection) == [migration.name for migration in released()[number:]]
+        for version in range(1, number + 1):
+            connection.execute(HELD[version].encode())
+        before = _rows(connection)
+        assert prepare(connection, timedelta(days=5)) == [migration.name for migration in released()[number:]]
+        assert {table: rows for table, rows in _rows(connection).items() if table in before} == before
+
+
+def test_what_an_old_database_holds_is_published_as_before_and_crawled_on(empty_database_url: str):
+    with connect(DatabaseSettings(url=empty_database_url)) as connection:
+        migrate(connection, released()[:1])
+        connection.execute(HELD[1].encode())
+        published = "SELECT domain, version, release, patched, active_users, first_seen_at FROM instances ORDER BY 1"
+        before = connection.execute(published.encode()).fetchall()
+        assert [row[0] for row in before] == ["a.example", "b.example"]
+        prepare(connection, timedelta(days=5))
+        assert connection.execute(published.encode()).fetchall() == before
+        assert column(connection, "SELECT domain FROM public_instances") == ["a.example"]
+        again = ok(Domain("a.example"), datetime.now(UTC) + timedelta(minutes=1), version="4.5.7")
+        assert crawl(connection, again).outcomes == {"ok": 1}
+        assert connection.execute("SELECT from_version, to_version FROM version_changes").fetchall() == [
+            ("4.5.6", "4.5.7")
+        ]
 
 
 def test_of_many_that_start_at_once_one_migrates_and_all_go_on(empty_database_url: str):
@@ -68,3 +118,13 @@ def test_a_migration_that_fails_leaves_no_trace(empty_database_url: str):
         with pytest.raises(psycopg.DataError):
             migrate(connection, [good, bad])
         assert column(connection, "SELECT to_regclass('domains')::text") == [None]
+
+
+def _rows(connection: psycopg.Connection) -> dict[str, list[object]]:
+    """Of each table that people or crawls fill, how many rows there are."""
+    filled = "domains versions sightings runs robots exclusions dni moves adoption_history branch_overrides"
+    return {
+        table: column(connection, f"SELECT count(*) FROM {table}")
+        for table in filled.split()
+        if column(connection, "SELECT to_regclass(%s)::text", table) != [None]
+    }

@@ -24,6 +24,11 @@ def test_the_relations_have_the_columns_that_others_rely_on(connection: psycopg.
         "runs": "id started_at finished_at status planned crawled",
         "dni": "domain",
         "exclusions": "domain",
+        "version_changes": "domain from_version to_version observed_at",
+        "adoption_history": "at branch version instances active_users patched",
+        "releases": "release branch released_on security",
+        "branches": "branch support supported_until support_source latest_release",
+        "advisories": "ghsa_id cve_id severity published ranges patched",
     }
     for relation, columns in promised.items():
         there = column(

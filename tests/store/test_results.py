@@ -9,6 +9,7 @@ import pytest
 from tests.store.builders import LEASE, MEANING, NOW, claim, column, crawl, failed, names, ok, start
 from vmcrawl.catalogue import Support
 from vmcrawl.domain import Domain
+from vmcrawl.exposure import Reading
 from vmcrawl.observation import RobotsRecord
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.schedule import Appointment
@@ -122,7 +123,7 @@ def test_a_row_that_cannot_be_stored_costs_only_itself(connection: psycopg.Conne
 
 
 def test_a_count_of_failures_out_of_range_is_no_reason_to_lose_the_row(connection: psycopg.Connection):
-    broken = Result(ok(A).observation, Appointment(NOW, 2**40), MEANING)
+    broken = Result(ok(A).observation, Appointment(NOW, 2**40), Reading(MEANING))
     assert crawl(connection, broken, ok(B)) == Recorded({"ok": 1, "internal_error": 1}, spoiled=1)
 
 
@@ -155,7 +156,7 @@ def test_a_newer_meaning_replaces_an_older_one_but_not_the_other_way_round(conne
     def look(support: Support, parser: int, hours: int) -> None:
         meaning = type(MEANING)("4.5.6", "4.5", "mastodon", support, None, parser)
         good = ok(A, NOW + timedelta(hours=hours))
-        crawl(connection, Result(good.observation, good.appointment, meaning))
+        crawl(connection, Result(good.observation, good.appointment, Reading(meaning)))
 
     look(Support.LATEST, 2, 0)
     look(Support.PREVIOUS, 2, 3)

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from vmcrawl.commands.database import known_exclusions
+from vmcrawl.commands.database import known_facts
 from vmcrawl.commands.display import shown, write_facts
 from vmcrawl.commands.names import read_domain
 from vmcrawl.crawl import Standards, crawl
@@ -34,11 +34,10 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     domain = read_domain(arguments.domain)
     if domain is None:
         return 2
-    manners = Manners(
-        settings.http.robots_agent, settings.crawl.domain_timeout.total_seconds(), known_exclusions(settings)
-    )
+    exclusions, catalogue = known_facts(settings)
+    manners = Manners(settings.http.robots_agent, settings.crawl.domain_timeout.total_seconds(), exclusions)
     now = datetime.now(UTC)
-    standards = Standards(Reader(now.date()).why_bad_version, settings.publish.max_active_users)
+    standards = Standards(Reader(now.date(), catalogue).why_bad_version, settings.publish.max_active_users)
     client = Client(
         settings.http, settings.network, user_agent=user_agent(settings.http), lock_file=default_lock_file()
     )

@@ -1,16 +1,22 @@
 """The database as commands get it: found or started, brought to this version, closed at the end."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from vmcrawl.catalogue import Catalogue, packaged_catalogue
 from vmcrawl.embedded import names_a_database, resolved
 from vmcrawl.exclusion import Exclusions
 from vmcrawl.settings import Settings
+from vmcrawl.store.catalogue import list_branches, load_catalogue
 from vmcrawl.store.claims import load_exclusions
+from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import pending, prepare, released
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -32,14 +38,43 @@ def ready_database(settings: Settings) -> Iterator[Database]:
             database.close()
 
 
-def known_exclusions(settings: Settings) -> Exclusions:
-    """Whom never to ask, without writing anything: nobody, where no database has been made yet."""
+def known_facts(settings: Settings) -> tuple[Exclusions, Catalogue]:
+    """Whom never to ask, and what is known of upstream, without writing anything.
+
+    Where no database has been made yet that is nobody, and what ships inside the package.
+    """
     if not names_a_database(settings.database, os.environ) and not settings.database.directory.exists():
-        return Exclusions()
+        return Exclusions(), packaged_catalogue()
     with opened(settings) as ready:
         database = Database(ready.database)
         try:
             nothing_there = len(database.run(pending)) == len(released())
-            return Exclusions() if nothing_there else database.run(load_exclusions)
+            exclusions = Exclusions() if nothing_there else database.run(load_exclusions)
+            return exclusions, _catalogue(database)
         finally:
             database.close()
+
+
+def known_catalogue(settings: Settings) -> Catalogue:
+    """What is known of upstream, without writing anything and without starting a server.
+
+    The catalogue of the database that the settings or libpq's variables name; the packaged one where they name none,
+    or one that has no catalogue yet, and (said in the log) where it cannot be reached.
+    """
+    if not names_a_database(settings.database, os.environ):
+        return packaged_catalogue()
+    database = Database(settings.database)
+    try:
+        return _catalogue(database)
+    except DatabaseUnavailable as error:
+        log.warning("the database cannot be reached, so the packaged releases have to do: %s", error)
+        return packaged_catalogue()
+    finally:
+        database.close()
+
+
+def _catalogue(database: Database) -> Catalogue:
+    # A database of an older version has no table for it, or nothing in it.
+    if database.run(pending) or not database.run(list_branches):
+        return packaged_catalogue()
+    return database.run(load_catalogue)

@@ -7,7 +7,7 @@ from vmcrawl.commands.database import opened
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
 from vmcrawl.store.database import Database
-from vmcrawl.store.migrations import migrate
+from vmcrawl.store.migrations import prepare
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     with Interruption(), opened(settings) as ready:
         database = Database(ready.database)
         try:
-            applied = database.run(migrate)
+            applied = database.run(lambda connection: prepare(connection, settings.publish.retention))
         finally:
             database.close()
     for name in applied:

@@ -9,10 +9,11 @@ import psycopg
 from psycopg import errors
 
 from vmcrawl.domain import Domain
-from vmcrawl.meaning import Meaning
+from vmcrawl.exposure import Reading
 from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.schedule import Appointment
+from vmcrawl.store.meanings import write_versions
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Result:
     observation: Observation
     appointment: Appointment
     #: Set for ``ok``, None for every other outcome.
-    meaning: Meaning | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,27 +161,14 @@ def _add_aliases(connection: psycopg.Connection, results: Sequence[Result]) -> N
 
 
 def _write_versions(connection: psycopg.Connection, results: Sequence[Result]) -> None:
-    distinct = {
-        (o.software, o.version, o.upstream_version): result.meaning
-        for result in results
-        if (o := result.observation).outcome is Outcome.OK
-    }
-    if distinct:
-        meanings = list(distinct.values())
-        connection.execute(
-            _WRITE_VERSIONS,
-            {
-                "software": [software for software, _, _ in distinct],
-                "version": [version for _, version, _ in distinct],
-                "upstream": [upstream for _, _, upstream in distinct],
-                "release": [m and m.release for m in meanings],
-                "branch": [m and m.branch for m in meanings],
-                "fork": [m and m.fork for m in meanings],
-                "support": [None if m is None else str(m.support) for m in meanings],
-                "patched": [m and m.patched for m in meanings],
-                "parser": [0 if m is None else m.parser for m in meanings],
-            },
-        )
+    write_versions(
+        connection,
+        {
+            (o.software, o.version, o.upstream_version or None): result.reading
+            for result in results
+            if (o := result.observation).outcome is Outcome.OK
+        },
+    )
 
 
 def _write_sightings(connection: psycopg.Connection, results: Sequence[Result]) -> None:
@@ -243,43 +231,32 @@ WHERE domains.domain = held.domain
 RETURNING domains.domain
 """
 
-# What is there already and means the same is not touched: hundreds of writers see the same few strings all day.
-# A reader that is older than the one who wrote a row changes nothing.
-_WRITE_VERSIONS = """
-INSERT INTO versions (software, version, upstream_version, release, branch, fork, support, patched, parser)
-SELECT said.*
-FROM unnest(
-    %(software)s::text[], %(version)s::text[], %(upstream)s::text[], %(release)s::text[], %(branch)s::text[],
-    %(fork)s::text[], %(support)s::text[], %(patched)s::boolean[], %(parser)s::integer[]
-) AS said (software, version, upstream_version, release, branch, fork, support, patched, parser)
-LEFT JOIN versions AS known
-       ON known.software = said.software AND known.version = said.version
-      AND coalesce(known.upstream_version, '') = coalesce(said.upstream_version, '')
-WHERE known.id IS NULL
-   OR known.parser <= said.parser
-      AND (known.release, known.branch, known.fork, known.support, known.patched, known.parser)
-          IS DISTINCT FROM (said.release, said.branch, said.fork, said.support, said.patched, said.parser)
-ORDER BY said.software COLLATE "C", said.version COLLATE "C", coalesce(said.upstream_version, '') COLLATE "C"
-ON CONFLICT (software, version, coalesce(upstream_version, '')) DO UPDATE
-SET release = excluded.release, branch = excluded.branch, fork = excluded.fork, support = excluded.support,
-    patched = excluded.patched, parser = excluded.parser
-WHERE versions.parser <= excluded.parser
-"""
-
-# A domain that was excluded while its crawl was in flight is not published any more.
+# A domain that was excluded while its crawl was in flight is not published any more. Nobody else can have moved a
+# sighting since the statement began: this transaction holds its domain's row in the ledger.
 _WRITE_SIGHTINGS = """
-INSERT INTO sightings (domain, version_id, active_users, first_seen_at, last_seen_at)
-SELECT seen.domain, versions.id, seen.active_users, seen.observed_at, seen.observed_at
-FROM unnest(
-    %(domains)s::text[], %(software)s::text[], %(version)s::text[], %(upstream)s::text[],
-    %(active_users)s::bigint[], %(observed)s::timestamptz[]
-) AS seen (domain, software, version, upstream_version, active_users, observed_at)
-JOIN versions
-  ON versions.software = seen.software AND versions.version = seen.version
- AND coalesce(versions.upstream_version, '') = coalesce(seen.upstream_version, '')
-WHERE refused_by(seen.domain) IS NULL
-ORDER BY seen.domain COLLATE "C"
-ON CONFLICT (domain) DO UPDATE
-SET version_id = excluded.version_id, active_users = excluded.active_users, last_seen_at = excluded.last_seen_at
-WHERE sightings.last_seen_at < excluded.last_seen_at
+WITH before AS MATERIALIZED (
+    SELECT domain, version_id FROM sightings WHERE domain = ANY (%(domains)s)
+), written AS (
+    INSERT INTO sightings (domain, version_id, active_users, first_seen_at, last_seen_at)
+    SELECT seen.domain, versions.id, seen.active_users, seen.observed_at, seen.observed_at
+    FROM unnest(
+        %(domains)s::text[], %(software)s::text[], %(version)s::text[], %(upstream)s::text[],
+        %(active_users)s::bigint[], %(observed)s::timestamptz[]
+    ) AS seen (domain, software, version, upstream_version, active_users, observed_at)
+    JOIN versions
+      ON versions.software = seen.software AND versions.version = seen.version
+     AND coalesce(versions.upstream_version, '') = coalesce(seen.upstream_version, '')
+    WHERE refused_by(seen.domain) IS NULL
+    ORDER BY seen.domain COLLATE "C"
+    ON CONFLICT (domain) DO UPDATE
+    SET version_id = excluded.version_id, active_users = excluded.active_users, last_seen_at = excluded.last_seen_at
+    WHERE sightings.last_seen_at < excluded.last_seen_at
+    RETURNING domain, version_id, last_seen_at
+)
+INSERT INTO moves (domain, from_id, to_id, observed_at)
+SELECT domain, before.version_id, written.version_id, written.last_seen_at
+FROM written JOIN before USING (domain)
+WHERE before.version_id <> written.version_id
+ORDER BY domain
+ON CONFLICT DO NOTHING
 """

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import psycopg
 from psycopg.rows import class_row
@@ -43,9 +43,30 @@ class Sighting:
     branch: str | None
     support: str | None
     patched: bool | None
+    #: Since when there was a newer release of its branch to go to; None for what is patched.
+    fix_available_on: date | None
     active_users: int
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One move from one version to another, as it was seen."""
+
+    from_version: str
+    to_version: str
+    observed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAdvisory:
+    """An advisory that touches what a server runs, and where a fix is; None where no release fixes it."""
+
+    ghsa_id: str
+    severity: str | None
+    fixed_in: str | None
+    fix_released_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +91,10 @@ class Known:
     published: bool
     #: It is in ``public_instances``, too.
     listed: bool
+    #: Of the version in ``sighting``, newest first.
+    advisories: Sequence[OpenAdvisory]
+    #: The last ten, newest first.
+    changes: Sequence[Change]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +134,12 @@ def show(connection: psycopg.Connection, domain: Domain) -> Known | None:
         covers = cursor.execute(_COVERS, {"domain": domain}).fetchall()
     facts = connection.execute(_PUBLISHED, {"domain": domain}).fetchone()
     assert facts is not None
-    return Known(row, sighting, covers, *facts)
+    with connection.cursor(row_factory=class_row(OpenAdvisory)) as cursor:
+        advisories = cursor.execute(_ADVISORIES, [domain]).fetchall()
+    with connection.cursor(row_factory=class_row(Change)) as cursor:
+        changes = cursor.execute(_CHANGES, [domain]).fetchall()
+    retention, published, listed = facts
+    return Known(row, sighting, covers, retention, published, listed, advisories, changes)
 
 
 def outcome_counts(connection: psycopg.Connection) -> dict[str | None, int]:
@@ -138,8 +168,17 @@ FROM domains WHERE domain = %s
 """
 _SIGHTING = """
 SELECT v.software, v.fork, v.version, v.upstream_version, v.release, v.branch, v.support, v.patched,
-       s.active_users, s.first_seen_at, s.last_seen_at
+       v.fix_available_on, s.active_users, s.first_seen_at, s.last_seen_at
 FROM sightings AS s JOIN versions AS v ON v.id = s.version_id WHERE s.domain = %s
+"""
+_ADVISORIES = """
+SELECT ghsa_id, a.severity, e.fixed_in, e.fix_released_on
+FROM sightings AS s JOIN version_advisories AS e USING (version_id) LEFT JOIN advisories AS a USING (ghsa_id)
+WHERE s.domain = %s ORDER BY a.published DESC NULLS LAST, ghsa_id
+"""
+_CHANGES = """
+SELECT from_version, to_version, observed_at FROM version_changes
+WHERE domain = %s ORDER BY observed_at DESC LIMIT 10
 """
 _COVERS = """
 SELECT 'exclusion' AS kind, domain, reason AS note FROM exclusions

@@ -7,10 +7,11 @@ import psycopg
 #: Much longer than rules are used for, so that hosts that are gone do not pile up.
 _ROBOTS_KEPT = timedelta(days=7)
 _RUNS_KEPT = timedelta(days=400)
+_MOVES_KEPT = timedelta(days=800)
 
 
 def sweep(connection: psycopg.Connection, now: datetime) -> int:
-    """Delete old robots.txt rules, old runs, and versions that no server runs; returns the number of rows.
+    """Delete old robots.txt rules, runs and moves, and versions that nobody runs or ran; returns the number of rows.
 
     Meant for the end of a run, once.
     """
@@ -22,7 +23,8 @@ def sweep(connection: psycopg.Connection, now: datetime) -> int:
     runs = connection.execute(
         "DELETE FROM runs WHERE status <> 'running' AND started_at < %s", [now - _RUNS_KEPT]
     ).rowcount
-    return robots + runs + _sweep_versions(connection)
+    moves = connection.execute("DELETE FROM moves WHERE observed_at < %s", [now - _MOVES_KEPT]).rowcount
+    return robots + runs + moves + _sweep_versions(connection)
 
 
 def _sweep_versions(connection: psycopg.Connection) -> int:
@@ -32,4 +34,5 @@ def _sweep_versions(connection: psycopg.Connection) -> int:
         connection.execute("LOCK TABLE versions IN SHARE ROW EXCLUSIVE MODE")
         return connection.execute(
             "DELETE FROM versions WHERE NOT EXISTS (SELECT FROM sightings WHERE sightings.version_id = versions.id)"
+            " AND NOT EXISTS (SELECT FROM moves WHERE versions.id IN (moves.from_id, moves.to_id))"
         ).rowcount

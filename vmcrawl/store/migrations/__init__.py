@@ -8,6 +8,11 @@ from importlib.resources import files
 
 import psycopg
 
+from vmcrawl.advisory import packaged_advisories
+from vmcrawl.catalogue import packaged_catalogue
+from vmcrawl.store.advisories import seed_advisories
+from vmcrawl.store.catalogue import seed_catalogue
+
 #: Any number will do, as long as nothing else in the same database takes this advisory lock.
 _LOCK = 0x766D_6372_6177_6C00
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
@@ -72,8 +77,16 @@ def pending(connection: psycopg.Connection, known: Sequence[Migration] | None = 
 
 
 def prepare(connection: psycopg.Connection, retention: timedelta) -> list[str]:
-    """What every command that writes does first: :func:`migrate`, and publish for as long as the settings say."""
+    """What every command that writes does first: :func:`migrate`, and publish for as long as the settings say.
+
+    A database that knows nothing of upstream yet gets the facts that ship inside the package.
+    """
     applied = migrate(connection)
+    seeded = connection.execute("SELECT EXISTS (SELECT FROM releases) AND EXISTS (SELECT FROM advisories)").fetchone()
+    # Asked first, since reading the packaged facts takes a tenth of a second.
+    if seeded is None or not seeded[0]:
+        seed_catalogue(connection, packaged_catalogue())
+        seed_advisories(connection, packaged_advisories())
     connection.execute(
         "UPDATE publication SET retention = %(retention)s WHERE retention <> %(retention)s", {"retention": retention}
     )

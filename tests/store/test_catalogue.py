@@ -1,0 +1,208 @@
+"""The catalogue goes into the database and comes out again; what sources and people say of it changes it."""
+
+import threading
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+
+from tests.store.builders import column
+from vmcrawl.catalogue import Branch, Catalogue, MainRange, Release, Support, packaged_catalogue
+from vmcrawl.settings import DatabaseSettings
+from vmcrawl.store import catalogue as store
+from vmcrawl.store.connection import connect
+from vmcrawl.store.migrations import prepare
+from vmcrawl.version import parse_tag
+
+NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+BUMP = datetime(2026, 7, 1, 9, tzinfo=UTC)
+
+
+def release(name: str, day: date, security: bool | None = False) -> Release:
+    return Release(parse_tag(name), day, security)
+
+
+SMALL = Catalogue(
+    (
+        release("4.4.0", date(2025, 7, 8)),
+        release("4.5.0-rc.1", date(2025, 10, 30)),
+        release("4.5.0", date(2025, 11, 6)),
+        release("4.5.9", date(2026, 6, 1), True),
+        release("4.6.0", date(2026, 6, 24), None),
+    ),
+    (Branch("4.4", None, ""), Branch("4.5", date(2027, 1, 8), "SECURITY.md")),
+    (
+        MainRange(parse_tag("4.6.0-alpha.1"), datetime(2025, 11, 6, 10, tzinfo=UTC), BUMP),
+        MainRange(parse_tag("4.7.0-alpha.1"), BUMP, None),
+    ),
+)
+
+
+@pytest.fixture
+def seeded(connection: psycopg.Connection) -> psycopg.Connection:
+    assert store.seed_catalogue(connection, SMALL)
+    store.stand(connection, NOW.date())
+    return connection
+
+
+def supports(connection: psycopg.Connection) -> dict[str, str]:
+    return {row.branch: row.support for row in store.list_branches(connection)}
+
+
+def test_what_was_seeded_comes_back_as_it_was(seeded: psycopg.Connection):
+    assert store.load_catalogue(seeded) == Catalogue(
+        SMALL.releases, (*SMALL.branches, Branch("4.6", None), Branch("4.7", None)), SMALL.main_ranges
+    )
+
+
+def test_the_packaged_facts_say_the_same_from_the_database(connection: psycopg.Connection):
+    prepare(connection, timedelta(days=3))
+    packaged, loaded = packaged_catalogue(), store.load_catalogue(connection)
+    assert loaded.main_ranges == packaged.main_ranges
+    assert set(loaded.releases) == set(packaged.releases)
+    today = date(2026, 8, 22)
+    for key in {r.version.branch_key for r in packaged.releases}:
+        assert loaded.support(key, today) == packaged.support(key, today)
+        assert loaded.support_end(key, today) == packaged.support_end(key, today)
+
+
+def test_a_catalogue_that_is_there_is_not_seeded_again(seeded: psycopg.Connection):
+    before = store.revision(seeded)
+    assert store.seed_catalogue(seeded, packaged_catalogue()) is False
+    assert (store.load_catalogue(seeded).newest((4, 3)), store.revision(seeded)) == (None, before)
+
+
+def test_of_many_that_start_at_once_one_seeds(connection: psycopg.Connection, database_url: str):
+    barrier, seeded = threading.Barrier(6), list[bool]()
+
+    def start() -> None:
+        with connect(DatabaseSettings(url=database_url)) as own:
+            barrier.wait()
+            seeded.append(store.seed_catalogue(own, SMALL))
+
+    starters = [threading.Thread(target=start) for _ in range(6)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join(30)
+    assert sorted(seeded) == [False] * 5 + [True]
+
+
+def test_branches_show_where_they_stand_and_from_what_that_follows(seeded: psycopg.Connection):
+    latest, previous, older = store.list_branches(seeded)[1:]
+    assert supports(seeded) == {"4.7": "main", "4.6": "latest", "4.5": "previous", "4.4": "deprecated"}
+    assert (latest.supported_until, latest.support_source, latest.latest_release) == (None, None, "4.6.0")
+    assert (previous.supported_until, previous.support_source) == (date(2027, 1, 8), "stated")
+    assert (
+        previous.support_note,
+        previous.latest_release,
+        previous.latest_released_on,
+        previous.first_released_on,
+    ) == (
+        "SECURITY.md",
+        "4.5.9",
+        date(2026, 6, 1),
+        date(2025, 11, 6),
+    )
+    assert (older.supported_until, older.support_source) == (date(2026, 12, 24), "derived")
+    assert older.support_note == "4.6.0 + 6 months"
+
+
+def test_support_ends_by_the_date_alone(seeded: psycopg.Connection):
+    assert store.stand(seeded, date(2026, 12, 24)) == []
+    assert store.stand(seeded, date(2026, 12, 25)) == ["4.4"]
+    assert supports(seeded)["4.4"] == Support.EOL
+
+
+def test_new_releases_are_added_and_say_so(seeded: psycopg.Connection):
+    before = store.revision(seeded)
+    fresh = [release("4.6.1", date(2026, 7, 30), True), release("4.5.10", date(2026, 7, 30), True)]
+    assert store.save_releases(seeded, fresh, "github", NOW) == ["4.5.10", "4.6.1"]
+    assert store.revision(seeded) == before + 1
+    assert store.save_releases(seeded, fresh, "github", NOW) == []
+    assert store.revision(seeded) == before + 1
+    assert [row.release for row in store.list_releases(seeded, "4.5")] == ["4.5.10", "4.5.9", "4.5.0", "4.5.0-rc.1"]
+    assert store.stand(seeded, NOW.date()) == []
+    assert store.list_branches(seeded)[1].latest_release == "4.6.1"
+
+
+def test_a_new_branch_needs_nobody(seeded: psycopg.Connection):
+    store.save_releases(seeded, [release("4.7.0", date(2026, 7, 31))], "github", NOW)
+    assert store.stand(seeded, NOW.date()) == ["4.5", "4.6", "4.7"]
+    assert supports(seeded) == {"4.7": "latest", "4.6": "previous", "4.5": "deprecated", "4.4": "deprecated"}
+    assert store.save_main(seeded, parse_tag("4.8.0-alpha.1"), NOW)
+    assert store.stand(seeded, NOW.date()) == ["4.8"]
+    assert supports(seeded)["4.8"] == Support.MAIN
+
+
+def test_what_a_source_leaves_out_stays(seeded: psycopg.Connection):
+    assert store.save_releases(seeded, [release("4.5.9", date(2026, 6, 1), None)], "github", NOW) == []
+    assert store.save_releases(seeded, [release("4.6.0", date(2026, 6, 24), True)], "github", NOW) == ["4.6.0"]
+    assert [r.security for r in store.load_catalogue(seeded).releases] == [False, False, False, True, True]
+    assert store.save_releases(seeded, [], "github", NOW) == []
+
+
+def test_main_moves_on_when_its_version_is_another_one(seeded: psycopg.Connection):
+    assert store.save_main(seeded, parse_tag("4.7.0-alpha.1"), NOW) is False
+    assert store.save_main(seeded, parse_tag("4.7.0-alpha.2"), NOW) is True
+    old, new = store.load_catalogue(seeded).main_ranges[-2:]
+    assert (old.since, old.until) == (BUMP, NOW)
+    assert (new.version.release, new.since, new.until) == ("4.7.0-alpha.2", NOW, None)
+
+
+def test_a_stated_end_of_support_wins_over_the_rule(seeded: psycopg.Connection):
+    stated = [Branch("4.4", date(2026, 12, 31), "SECURITY.md"), Branch("4.5", None, "SECURITY.md")]
+    assert store.save_support(seeded, stated, NOW) == ["4.4"]
+    assert store.save_support(seeded, stated, NOW) == []
+    store.stand(seeded, NOW.date())
+    rows = {row.branch: row for row in store.list_branches(seeded)}
+    assert (rows["4.4"].supported_until, rows["4.4"].support_source) == (date(2026, 12, 31), "stated")
+    assert rows["4.5"].supported_until == date(2027, 1, 8)
+
+
+def test_an_override_wins_over_all_and_is_shown_as_one_until_it_is_lifted(seeded: psycopg.Connection):
+    store.set_branch(seeded, "4.5", date(2026, 7, 1), NOW, "says the blog")
+    row = store.list_branches(seeded)[2]
+    assert (row.support, row.supported_until, row.support_source) == ("eol", date(2026, 7, 1), "override")
+    assert row.support_note == "override: says the blog"
+    store.save_support(seeded, [Branch("4.5", date(2027, 2, 2), "SECURITY.md")], NOW)
+    store.stand(seeded, NOW.date())
+    assert store.list_branches(seeded)[2].supported_until == date(2026, 7, 1)
+    assert store.unset_branch(seeded, "4.5", NOW) is True
+    assert store.list_branches(seeded)[2].supported_until == date(2027, 2, 2)
+    assert store.unset_branch(seeded, "4.5", NOW) is False
+
+
+def test_a_branch_that_nobody_knows_cannot_be_overridden(seeded: psycopg.Connection):
+    with pytest.raises(store.UnknownBranch):
+        store.set_branch(seeded, "9.9", date(2026, 7, 1), NOW)
+    assert column(seeded, "SELECT count(*) FROM branch_overrides") == [0]
+
+
+def test_a_failure_in_the_middle_changes_nothing(seeded: psycopg.Connection):
+    before = store.load_catalogue(seeded)
+    bad = Release(parse_tag("4.6.2"), None)  # type: ignore[arg-type]  # what the database refuses
+    with pytest.raises(psycopg.IntegrityError):
+        store.save_releases(seeded, [release("4.6.1", date(2026, 7, 30)), bad], "github", NOW)
+    assert store.load_catalogue(seeded) == before
+
+
+def test_refreshes_at_once_come_one_by_one(seeded: psycopg.Connection, database_url: str):
+    problems: list[Exception] = []
+
+    def refresh(number: int) -> None:
+        with connect(DatabaseSettings(url=database_url)) as own:
+            try:
+                for patch in range(5):
+                    store.save_releases(own, [release(f"4.6.{patch + 1}", date(2026, 7, number + 1))], "github", NOW)
+                    store.save_support(own, [Branch("4.4", date(2027, 1, number + 1), "x")], NOW)
+                    store.set_branch(own, "4.5", date(2027, 3, number + 1), NOW)
+            except psycopg.Error as error:
+                problems.append(error)
+
+    refreshers = [threading.Thread(target=refresh, args=(number,)) for number in range(4)]
+    for refresher in refreshers:
+        refresher.start()
+    for refresher in refreshers:
+        refresher.join(30)
+    assert problems == []

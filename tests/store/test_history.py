@@ -1,0 +1,177 @@
+"""What is kept of the past: moves between versions, adoption at the end of each run, how fast a fix was taken."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+
+from tests.store.builders import NOW, column, crawl, failed, ok
+from vmcrawl.catalogue import Catalogue, Release, Support
+from vmcrawl.domain import Domain
+from vmcrawl.exposure import Exposure, Reading
+from vmcrawl.meaning import Meaning
+from vmcrawl.outcome import Outcome
+from vmcrawl.store import history
+from vmcrawl.store.history import Adoption, Counts
+from vmcrawl.store.migrations import prepare
+from vmcrawl.store.results import Result
+from vmcrawl.store.show import Change, OpenAdvisory, show
+from vmcrawl.version import parse_tag
+
+A, B, C, D = (Domain(f"{letter}.example") for letter in "abcd")
+HOUR = timedelta(hours=1)
+
+
+def seen(domain: Domain, version: str, hours: float = 0, *, patched: bool | None = True, **changes: object) -> Result:
+    """A look so many hours after NOW; the version is a release."""
+    good = ok(domain, NOW + hours * HOUR, version=version, **changes)
+    branch = version.rpartition(".")[0]
+    meaning = Meaning(version, branch, "vanilla", Support.LATEST, patched, 1)
+    return Result(good.observation, good.appointment, Reading(meaning))
+
+
+def changes(connection: psycopg.Connection) -> list[tuple[object, ...]]:
+    return connection.execute(
+        "SELECT domain, from_version, to_version, observed_at FROM version_changes ORDER BY observed_at, domain"
+    ).fetchall()
+
+
+def test_a_move_is_written_when_the_string_changes_and_only_then(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6"), seen(B, "4.5.6"))
+    crawl(connection, seen(A, "4.5.6", 1), seen(B, "4.5.7", 1))
+    crawl(connection, seen(A, "4.5.6", 2, patched=False), seen(B, "4.5.7", 2))
+    crawl(connection, failed(A, Outcome.TIMEOUT, NOW + 3 * HOUR), seen(B, "4.5.6", 3))
+    assert changes(connection) == [(B, "4.5.6", "4.5.7", NOW + HOUR), (B, "4.5.7", "4.5.6", NOW + 3 * HOUR)]
+
+
+def test_a_fork_under_the_same_number_is_a_move_too(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6"))
+    crawl(connection, seen(A, "4.5.6", 1, software="hometown"))
+    assert changes(connection) == [(A, "4.5.6", "4.5.6", NOW + HOUR)]
+
+
+def test_a_look_that_comes_too_late_to_count_is_no_move(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6", 2))
+    crawl(connection, seen(A, "4.5.5", 1))
+    assert (changes(connection), column(connection, "SELECT version FROM instances")) == ([], ["4.5.6"])
+
+
+def test_the_last_moves_are_shown_with_what_the_version_is_exposed_to(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6"))
+    newest = seen(A, "4.5.7", 1)
+    assert newest.reading is not None
+    exposed = replace(newest.reading, fix_available_on=date(2026, 7, 1), exposures=(Exposure("GHSA-none"),))
+    crawl(connection, replace(newest, reading=exposed))
+    crawl(connection, failed(A, Outcome.TIMEOUT, NOW + 2 * HOUR))
+    known = show(connection, A)
+    assert known is not None
+    assert known.sighting is not None
+    assert known.sighting.fix_available_on == date(2026, 7, 1)
+    assert known.changes == [Change("4.5.6", "4.5.7", NOW + HOUR)]
+    assert known.advisories == [OpenAdvisory("GHSA-none", None, None, None)]
+
+
+def test_what_was_removed_and_comes_back_starts_anew(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6"))
+    crawl(connection, failed(A, Outcome.NOT_MASTODON, NOW + HOUR))
+    crawl(connection, seen(A, "4.5.7", 2))
+    assert changes(connection) == []
+
+
+def test_a_run_leaves_one_row_for_each_release(connection: psycopg.Connection):
+    crawl(
+        connection,
+        seen(A, "4.5.6", active_users=5),
+        seen(B, "4.5.6", active_users=7, upstream_version="4.5.6"),
+        seen(C, "4.4.9", patched=False, active_users=0),
+        Result(ok(D, version="nonsense").observation, ok(D).appointment, None),
+    )
+    assert history.published_counts(connection) == Counts(3, 12)
+    assert history.last_counts(connection) is None
+    assert history.write_history(connection, 7, NOW) == 2
+    assert history.write_history(connection, 7, NOW) == 0
+    assert history.last_counts(connection) == Counts(3, 12)
+    first, second = history.history_rows(connection, 7)
+    assert (first.at, first.branch, first.version, first.instances) == (NOW, "4.5", "4.5.6", 2)
+    assert (first.active_users, first.patched, first.invalid) == (12, True, False)
+    assert (second.version, second.instances, second.active_users, second.patched) == ("4.4.9", 1, 0, False)
+    (entry,) = history.list_history(connection)
+    assert (entry.run_id, entry.releases, entry.instances, entry.active_users, entry.patched) == (7, 2, 3, 12, 2)
+
+
+@pytest.mark.parametrize(("one", "other"), [(True, False), (True, None), (None, None)])
+def test_where_readings_of_one_release_differ_nobody_can_say(
+    connection: psycopg.Connection, one: bool | None, other: bool | None
+):
+    crawl(connection, seen(A, "4.5.6", patched=one), seen(B, "4.5.6", patched=other, software="hometown"))
+    history.write_history(connection, 1, NOW)
+    assert column(connection, "SELECT patched FROM adoption_history") == [None]
+
+
+def test_a_run_that_published_nothing_leaves_nothing(connection: psycopg.Connection):
+    assert history.write_history(connection, 1, NOW) == 0
+    assert history.list_history(connection) == []
+
+
+def test_a_bad_day_is_marked_and_no_longer_what_the_next_run_is_held_against(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6", active_users=5))
+    for run_id, at in ((1, "2026-07-31T23:59:59"), (2, "2026-08-01T00:00:00"), (3, "2026-08-01T23:59:59")):
+        history.write_history(connection, run_id, datetime.fromisoformat(at).replace(tzinfo=UTC))
+        crawl(connection, seen(Domain(f"x{run_id}.example"), "4.5.6", active_users=1))
+    assert history.last_counts(connection) == Counts(3, 7)
+    assert history.invalidate(connection, date(2026, 8, 1), "the resolver was down") == 2
+    assert history.last_counts(connection) == Counts(1, 5)
+    marked = [(entry.run_id, entry.invalid, entry.reason) for entry in history.list_history(connection)]
+    assert marked == [(3, True, "the resolver was down"), (2, True, "the resolver was down"), (1, False, "")]
+    assert history.restore(connection, date(2026, 8, 1)) == 2
+    assert history.last_counts(connection) == Counts(3, 7)
+    assert history.invalidate(connection, date(2026, 8, 2)) == 0
+
+
+def release(name: str, security: bool | None = True) -> Release:
+    return Release(parse_tag(name), date(2026, 7, 1), security)
+
+
+KNOWN = Catalogue(
+    (
+        release("4.4.8"),
+        release("4.4.9", security=False),
+        release("4.5.6"),
+        release("4.5.10-rc.1"),
+        release("4.5.9"),
+        release("4.6.0", security=None),
+    )
+)
+
+
+def test_a_fix_is_taken_when_it_or_something_newer_is_first_seen(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.8", active_users=1), seen(B, "4.5.10", active_users=2), seen(C, "4.5.8"))
+    crawl(connection, seen(A, "4.5.9", 1, active_users=3), seen(D, "4.6.0", 1))
+    crawl(connection, seen(A, "4.5.10", 2, active_users=4))
+    assert history.adoptions(connection, KNOWN) == [
+        Adoption("4.5", "4.5.9", date(2026, 7, 1), ((NOW, 2), (NOW + HOUR, 4), (None, 16)))
+    ]
+
+
+def test_who_went_back_has_not_taken_it_and_who_returned_has_since_then(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.8"), seen(B, "4.5.8"))
+    crawl(connection, seen(A, "4.5.9", 1), seen(B, "4.5.9", 1))
+    crawl(connection, seen(A, "4.5.8", 2), seen(B, "4.5.8", 2))
+    crawl(connection, seen(B, "4.5.9", 3))
+    (adoption,) = history.adoptions(connection, KNOWN)
+    assert adoption.instances == ((NOW + 3 * HOUR, 16), (None, 16))
+
+
+def test_who_comes_from_the_fixed_release_of_another_branch_took_this_one_on_arrival(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.4.8"))
+    crawl(connection, seen(A, "4.5.9", 1))
+    (adoption,) = history.adoptions(connection, KNOWN)
+    assert (adoption.branch, adoption.instances) == ("4.5", ((NOW + HOUR, 16),))
+
+
+def test_branches_come_newest_first_and_only_with_instances(connection: psycopg.Connection):
+    prepare(connection, timedelta(days=3))
+    crawl(connection, seen(A, "4.4.9"), seen(B, "4.5.9"))
+    found = [(one.branch, one.release) for one in history.adoptions(connection, KNOWN)]
+    assert found == [("4.5", "4.5.9"), ("4.4", "4.4.8")]

@@ -1,0 +1,120 @@
+"""Adoption history: what runs leave of it, what a run leaves that saw far too little, and days that do not count."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fediverse import healthy_crowd, start_fediverse
+from tests.program import environment, vmcrawl
+from tests.store.builders import column
+from vmcrawl.cli import main
+
+_SERVERS = 12
+
+
+@pytest.fixture
+def env(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A small Fediverse that has been crawled once, and is gone since."""
+    with start_fediverse(healthy_crowd(_SERVERS), tmp_path / "fediverse") as fediverse:
+        env = environment(
+            database_url,
+            VMCRAWL_CONFIG=str(fediverse.config_file),
+            VMCRAWL_CRAWL_PROCESSES="1",
+            VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
+            VMCRAWL_HTTP_READ_TIMEOUT="3s",
+        )
+        crawled = vmcrawl("crawl", "--json", "--file", str(fediverse.domains_file), env=env)
+        assert json.loads(crawled.stdout)["outcomes"] == {"ok": _SERVERS}, crawled.stderr
+        yield env
+
+
+@pytest.fixture
+def with_history(monkeypatch, database_url, connection):
+    """Two days of history, written by hand."""
+    monkeypatch.setenv("VMCRAWL_DATABASE_URL", database_url)
+    for run_id, day in ((1, "2026-11-22"), (2, "2026-11-23")):
+        connection.execute(
+            "INSERT INTO adoption_history (at, run_id, branch, version, instances, active_users, patched)"
+            " VALUES (%(at)s, %(id)s, '4.5', '4.5.6', 10, 100, true), (%(at)s, %(id)s, '4.5', '4.5.5', 30, 50, false)",
+            {"at": f"{day} 12:00+00", "id": run_id},
+        )
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert main(["history", *arguments]) == code
+    return capsys.readouterr().out
+
+
+def test_every_finished_run_leaves_history_and_one_that_lost_its_sight_leaves_none(env, connection):
+    count = "SELECT coalesce(sum(instances), 0)::int FROM adoption_history WHERE run_id = %s"
+    assert column(connection, count, 1) == [_SERVERS]
+    # Another run with nothing to do finds the same published.
+    assert json.loads(vmcrawl("crawl", "--json", env=env).stdout)["status"] == "success"
+    assert column(connection, count, 2) == [_SERVERS]
+    blind = {**env, "VMCRAWL_NETWORK_NAMESERVERS": "127.0.0.1:9", "VMCRAWL_NETWORK_DNS_TIMEOUT": "1s"}
+    finished = vmcrawl("crawl", "--json", "--all", env=blind)
+    assert (json.loads(finished.stdout)["status"], finished.returncode) == ("partial", 0), finished.stderr
+    assert f"{_SERVERS} of the {_SERVERS} instances" in finished.stderr
+    assert column(connection, count, 3) == [0]
+    assert column(connection, "SELECT status FROM runs ORDER BY id") == ["success", "success", "partial"]
+    # They are published still, so the numbers were right; what is missing in the table is missing there, too.
+    connection.execute("DELETE FROM sightings WHERE domain IN (SELECT domain FROM sightings LIMIT 3)")
+    assert json.loads(vmcrawl("crawl", "--json", env=env).stdout)["status"] == "partial"
+    tolerant = {**env, "VMCRAWL_PUBLISH_HISTORY_DROP": "0.25"}
+    assert json.loads(vmcrawl("crawl", "--json", env=tolerant).stdout)["status"] == "success"
+    assert column(connection, count, 5) == [_SERVERS - 3]
+    entries = [json.loads(line) for line in vmcrawl("history", "list", "--json", env=env).stdout.splitlines()]
+    assert [(one["run_id"], one["instances"]) for one in entries] == [(5, _SERVERS - 3), (2, _SERVERS), (1, _SERVERS)]
+    spread = vmcrawl("history", "list", "--delays", "--json", env=env)
+    assert spread.returncode == 0, spread.stderr
+    for line in spread.stdout.splitlines():
+        one = json.loads(line)
+        assert {delay["share"] for delay in one["delays"]} == {0.5, 0.9}
+        assert one["have_it"] <= one["instances"]
+
+
+def test_history_is_listed_by_run_newest_first(with_history, capsys):
+    lines = [json.loads(line) for line in shown(capsys, "list", "--json").splitlines()]
+    assert [(one["run_id"], one["instances"], one["patched"], one["invalid"]) for one in lines] == [
+        (2, 40, 10, False),
+        (1, 40, 10, False),
+    ]
+    assert len(shown(capsys, "list", "--json", "--limit", "1").splitlines()) == 1
+    assert "25%" in shown(capsys, "list")
+
+
+def test_one_run_is_listed_by_release(with_history, capsys):
+    lines = [json.loads(line) for line in shown(capsys, "list", "--run", "2", "--json").splitlines()]
+    assert [(one["version"], one["instances"]) for one in lines] == [("4.5.5", 30), ("4.5.6", 10)]
+    shown(capsys, "list", "--run", "7", code=1)
+
+
+def test_a_bad_day_is_marked_with_its_reason_and_can_be_believed_again(with_history, connection, capsys):
+    assert "2026-11-23: 2 rows" in shown(capsys, "invalidate", "2026-11-23", "--reason", "our resolver was broken")
+    marked = "SELECT DISTINCT at::date::text FROM adoption_history WHERE invalid"
+    assert column(connection, marked) == ["2026-11-23"]
+    assert "our resolver was broken" in shown(capsys, "list")
+    assert "2 rows" in shown(capsys, "invalidate", "2026-11-23", "--undo")
+    assert column(connection, marked) == []
+
+
+def test_a_day_without_history_cannot_be_marked(with_history, capsys):
+    shown(capsys, "invalidate", "2026-11-01", code=1)
+    shown(capsys, "invalidate", "2026-11-23", "--undo", code=1)
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-13-01", "23.11.2026"])
+def test_what_is_no_date_is_wrong_usage(with_history, capsys, day):
+    with pytest.raises(SystemExit) as ended:
+        main(["history", "invalidate", day])
+    assert ended.value.code == 2
+    assert day in capsys.readouterr().err
+
+
+def test_without_any_run_there_is_nothing_to_list(monkeypatch, database_url, capsys):
+    monkeypatch.setenv("VMCRAWL_DATABASE_URL", database_url)
+    assert shown(capsys, "list", "--json") == ""
+    assert shown(capsys, "list", "--delays", "--json") == ""
+    assert "at" in shown(capsys, "list")

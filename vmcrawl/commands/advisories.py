@@ -1,0 +1,118 @@
+"""``vmcrawl advisories``: upstream's security advisories: refresh them, show whom they touch, overrule them."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+from vmcrawl.advisory import InvalidAdvisory, Override, apply_override
+from vmcrawl.commands.database import ready_database
+from vmcrawl.commands.display import write_facts, write_table
+from vmcrawl.commands.refreshing import refreshing
+from vmcrawl.interruption import Interruption
+from vmcrawl.knowledge import read_anew
+from vmcrawl.refresh import refresh_advisories
+from vmcrawl.settings import Settings
+from vmcrawl.store import advisories, catalogue
+from vmcrawl.store.advisories import AdvisoryRow
+from vmcrawl.store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command and its actions."""
+    parser = commands.add_parser("advisories", help="security advisories and whom they touch: refresh, show, override")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    refresh = actions.add_parser("refresh", help="bring them up to date from upstream")
+    refresh.add_argument("--json", action="store_true", help="as one JSON object")
+    refresh.set_defaults(run=refreshing(refresh_advisories))
+    showing = actions.add_parser("show", help="all, or one with everything that is known of it")
+    showing.add_argument("id", nargs="?", metavar="ID", help="a GHSA or CVE id")
+    showing.add_argument("--json", action="store_true", help="one JSON object a line")
+    showing.set_defaults(run=_with_database(_show))
+    override = actions.add_parser("override", help="say what an advisory touches, against its published ranges")
+    override.add_argument("id", metavar="ID", help="a GHSA or CVE id")
+    override.add_argument("--ranges", metavar="RANGES", help='such as ">= 4.4.0, < 4.4.9"; none: it touches nothing')
+    override.add_argument("--reason", default="", help="shown beside the override")
+    override.add_argument("--clear", action="store_true", help="lift the override")
+    override.set_defaults(run=_with_database(_override))
+
+
+def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        with Interruption(), ready_database(settings) as database:
+            # Whom an advisory touches follows from what versions mean now.
+            read_anew(database, database.now().date())
+            return action(arguments, database)
+
+    return run
+
+
+def _show(arguments: argparse.Namespace, database: Database) -> int:
+    listed = database.run(advisories.list_advisories)
+    if arguments.id is not None:
+        row = _find(database, arguments.id)
+        if row is None:
+            return 1
+        listed = [row]
+    if arguments.json:
+        for row in listed:
+            sys.stdout.write(json.dumps(asdict(row), default=str) + "\n")
+    elif arguments.id is not None:
+        write_facts(sys.stdout, ((name, value) for name, value in asdict(listed[0]).items() if value not in (None, "")))
+    else:
+        headings = ("id", "CVE", "published", "severity", "instances", "active users", "mark", "title")
+        write_table(sys.stdout, headings, [_row(row) for row in listed])
+    return 0
+
+
+def _row(row: AdvisoryRow) -> tuple[str, ...]:
+    mark = "override" if row.override_ranges is not None else "ambiguous" if row.ambiguous else ""
+    published = "" if row.published is None else str(row.published)
+    touched = str(row.instances), str(row.active_users)
+    return row.ghsa_id, row.cve_id, published, row.severity, *touched, mark, row.title
+
+
+def _override(arguments: argparse.Namespace, database: Database) -> int:
+    if arguments.clear == (arguments.ranges is not None):
+        log.error("say either --ranges or --clear")
+        return 2
+    row = _find(database, arguments.id)
+    if row is None:
+        return 1
+    if arguments.clear:
+        if not database.run(partial(advisories.lift_override, ghsa_id=row.ghsa_id)):
+            log.error("%s is not overridden", row.ghsa_id)
+            return 1
+    else:
+        known = database.run(catalogue.load_catalogue)
+        loaded = database.run(partial(advisories.load_advisories, catalogue=known))
+        (advisory,) = (one for one in loaded if one.ghsa_id == row.ghsa_id)
+        try:
+            apply_override(advisory, Override(row.ghsa_id, arguments.ranges, arguments.reason), known)
+        except InvalidAdvisory as error:
+            log.error("the ranges cannot be read: %s", error)
+            return 2
+        now, ranges, reason = database.now(), arguments.ranges, arguments.reason
+        database.run(partial(advisories.override_advisory, ghsa_id=row.ghsa_id, ranges=ranges, now=now, reason=reason))
+    changed = read_anew(database, database.now().date())
+    touched = _find(database, row.ghsa_id)
+    number = touched.instances if touched else 0
+    sys.stdout.write(
+        f"{row.ghsa_id}: touches {number} instances; {changed} distinct versions mean something else now\n"
+    )
+    return 0
+
+
+def _find(database: Database, name: str) -> AdvisoryRow | None:
+    """The advisory with a GHSA or CVE id, in whatever case; None, and a line in the log, if there is none."""
+    wanted = name.casefold()
+    for row in database.run(advisories.list_advisories):
+        if wanted in (row.ghsa_id.casefold(), row.cve_id.casefold()):
+            return row
+    log.error("no advisory %r is known; vmcrawl advisories show lists them", name[:40])
+    return None

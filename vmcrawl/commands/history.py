@@ -1,0 +1,145 @@
+"""``vmcrawl history``: adoption at the end of each run, days that do not count, and how fast fixes spread."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from functools import partial
+
+from vmcrawl.commands.database import ready_database
+from vmcrawl.commands.display import write_table
+from vmcrawl.delay import Delay, patch_delays
+from vmcrawl.interruption import Interruption
+from vmcrawl.settings import Settings
+from vmcrawl.store import catalogue, history
+from vmcrawl.store.database import Database
+from vmcrawl.store.history import Adoption, HistoryEntry
+
+log = logging.getLogger(__name__)
+
+_ENTRY = ("at", "run", "releases", "instances", "active users", "patched", "invalid")
+_SPREAD = ("branch", "release", "released", "instances", "have it", "half", "half of users", "90 %")
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command and its actions."""
+    parser = commands.add_parser("history", help="adoption over time: list, invalidate")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="what each run found, newest first")
+    which = listing.add_mutually_exclusive_group()
+    which.add_argument("--run", type=int, metavar="ID", dest="run_id", help="the releases that this run found")
+    which.add_argument("--delays", action="store_true", help="how long fixes took to reach the instances of a branch")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="runs (default: 50)")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    listing.set_defaults(run=_with_database(_list))
+    bad = actions.add_parser("invalidate", help="mark a day (UTC) as not to be believed")
+    bad.add_argument("day", type=_day, metavar="DATE", help="such as 2026-11-23")
+    bad.add_argument("--reason", default="", help="why; kept with the numbers")
+    bad.add_argument("--undo", action="store_true", help="believe it again")
+    bad.set_defaults(run=_with_database(_invalidate))
+
+
+def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        with Interruption(), ready_database(settings) as database:
+            return action(arguments, database)
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """How one release spread on its branch, as of now."""
+
+    branch: str
+    release: str
+    released_on: date
+    instances: int
+    have_it: int
+    delays: tuple[Delay, ...]
+
+
+def _list(arguments: argparse.Namespace, database: Database) -> int:
+    if arguments.run_id is not None:
+        rows = database.run(partial(history.history_rows, run_id=arguments.run_id))
+        if not rows:
+            log.error("run %d has left no history", arguments.run_id)
+            return 1
+        patched = {True: "yes", False: "no", None: "?"}
+        table = [(r.branch, r.version, str(r.instances), str(r.active_users), patched[r.patched]) for r in rows]
+        _write(arguments, rows, ("branch", "release", "instances", "active users", "patched"), table)
+    elif arguments.delays:
+        known = database.run(catalogue.load_catalogue)
+        found = [_spread(one) for one in database.run(partial(history.adoptions, catalogue=known))]
+        _write(arguments, found, _SPREAD, [_spread_row(one) for one in found])
+    else:
+        entries = database.run(partial(history.list_history, limit=max(arguments.limit, 0)))
+        _write(arguments, entries, _ENTRY, [_entry_row(entry) for entry in entries])
+    return 0
+
+
+def _write(
+    arguments: argparse.Namespace,
+    values: "list[HistoryEntry] | list[_Spread] | list[history.HistoryRow]",
+    headings: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+) -> None:
+    if not arguments.json:
+        write_table(sys.stdout, headings, rows)
+        return
+    for value in values:
+        sys.stdout.write(json.dumps(asdict(value), default=_plain) + "\n")
+
+
+def _plain(value: object) -> object:
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)
+
+
+def _entry_row(entry: HistoryEntry) -> tuple[str, ...]:
+    share = f"{entry.patched / entry.instances:.0%}" if entry.instances else ""
+    invalid = (entry.reason or "yes") if entry.invalid else ""
+    numbers = (str(entry.run_id), str(entry.releases), str(entry.instances), str(entry.active_users))
+    return f"{entry.at:%Y-%m-%d %H:%M}", *numbers, share, invalid
+
+
+def _spread(adoption: Adoption) -> _Spread:
+    return _Spread(
+        adoption.branch,
+        adoption.release,
+        adoption.released_on,
+        len(adoption.instances),
+        sum(since is not None for since, _ in adoption.instances),
+        patch_delays(adoption.released_on, adoption.instances),
+    )
+
+
+def _spread_row(one: _Spread) -> tuple[str, ...]:
+    half, most = one.delays
+    delays = (_days(half.instances), _days(half.users), _days(most.instances))
+    return one.branch, one.release, str(one.released_on), str(one.instances), str(one.have_it), *delays
+
+
+def _days(delay: timedelta | None) -> str:
+    return "not yet" if delay is None else f"{delay / timedelta(days=1):.1f} days"
+
+
+def _invalidate(arguments: argparse.Namespace, database: Database) -> int:
+    if arguments.undo:
+        rows = database.run(partial(history.restore, day=arguments.day))
+    else:
+        rows = database.run(partial(history.invalidate, day=arguments.day, reason=arguments.reason))
+    if not rows:
+        log.error("nothing was written on %s%s", arguments.day, " that is marked" if arguments.undo else "")
+        return 1
+    sys.stdout.write(f"{arguments.day}: {rows} rows {'count again' if arguments.undo else 'are marked as invalid'}\n")
+    return 0
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no date such as 2026-11-23") from error

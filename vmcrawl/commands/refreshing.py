@@ -1,0 +1,49 @@
+"""What ``releases refresh`` and ``advisories refresh`` have in common: how the result is shown, and the exit code."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+from vmcrawl.commands.database import ready_database
+from vmcrawl.commands.display import write_table
+from vmcrawl.interruption import Interruption
+from vmcrawl.refresh import Answer, Asked, Refreshed
+from vmcrawl.settings import Settings
+from vmcrawl.store.database import Database
+
+#: Longer lists are only counted.
+_SHOWN = 5
+
+
+def refreshing(refresh: Callable[[Database, Settings], Refreshed]) -> Callable[[argparse.Namespace, Settings], int]:
+    """The ``run`` of a command that refreshes.
+
+    Its exit code is 0 if all sources have answered, 75 if one is down, slow or rate-limited, 1 if one cannot be used.
+    """
+
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        with Interruption(), ready_database(settings) as database:
+            refreshed = refresh(database, settings)
+        if arguments.json:
+            sys.stdout.write(json.dumps(asdict(refreshed), default=str) + "\n")
+        else:
+            _write(refreshed)
+        return {Answer.FAILED: 1, Answer.UNAVAILABLE: os.EX_TEMPFAIL}.get(refreshed.worst, 0)
+
+    return run
+
+
+def _write(refreshed: Refreshed) -> None:
+    write_table(sys.stdout, ("source", "answer", "new, or why not"), [_row(asked) for asked in refreshed.sources])
+    if refreshed.branches:
+        sys.stdout.write(f"branches that stand elsewhere now: {', '.join(refreshed.branches)}\n")
+    sys.stdout.write(f"{refreshed.versions} distinct versions mean something else now\n")
+
+
+def _row(asked: Asked) -> tuple[str, ...]:
+    more = len(asked.changes) - _SHOWN
+    changes = ", ".join(asked.changes[-_SHOWN:])
+    return asked.source, asked.answer, asked.detail or (f"{changes} and {more} more" if more > 0 else changes)

@@ -1,0 +1,175 @@
+"""``vmcrawl releases``: upstream's releases and branches: bring them up to date, show them, overrule them."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from functools import partial
+
+from vmcrawl.catalogue import Branch, Catalogue, Support
+from vmcrawl.commands.database import ready_database
+from vmcrawl.commands.display import write_table
+from vmcrawl.commands.refreshing import refreshing
+from vmcrawl.interruption import Interruption
+from vmcrawl.knowledge import read_anew
+from vmcrawl.refresh import refresh_releases
+from vmcrawl.settings import Settings
+from vmcrawl.store import catalogue
+from vmcrawl.store.catalogue import BranchRow, ReleaseRow, UnknownBranch
+from vmcrawl.store.database import Database
+from vmcrawl.store.sources import SourceState, list_sources
+
+log = logging.getLogger(__name__)
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command and its actions."""
+    parser = commands.add_parser("releases", help="the catalogue of releases and branches: refresh, show, set-branch")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    refresh = actions.add_parser("refresh", help="bring it up to date from upstream")
+    refresh.add_argument("--json", action="store_true", help="as one JSON object")
+    refresh.set_defaults(run=refreshing(refresh_releases))
+    showing = actions.add_parser("show", help="branches, or the releases of one")
+    showing.add_argument("branch", nargs="?", metavar="BRANCH", help="such as 4.5")
+    showing.add_argument("--json", action="store_true", help="as one JSON object")
+    showing.set_defaults(run=_with_database(_show))
+    setting = actions.add_parser("set-branch", help="overrule what sources say of the support of a branch")
+    setting.add_argument("branch", metavar="BRANCH", help="such as 4.5")
+    setting.add_argument("--until", type=_day, metavar="DATE", help="the last day of support, such as 2027-02-20")
+    setting.add_argument(
+        "--support",
+        choices=[str(support) for support in (Support.LATEST, Support.PREVIOUS, Support.DEPRECATED, Support.EOL)],
+        help="eol needs no --until; for the others this is checked against what --until leads to",
+    )
+    setting.add_argument("--reason", default="", help="shown beside the override")
+    setting.add_argument("--clear", action="store_true", help="lift the override")
+    setting.set_defaults(run=_with_database(_set_branch))
+
+
+def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        with Interruption(), ready_database(settings) as database:
+            # Where branches stand follows from the day, too.
+            database.run(partial(catalogue.stand, today=database.now().date()))
+            return action(arguments, database)
+
+    return run
+
+
+def _show(arguments: argparse.Namespace, database: Database) -> int:
+    branches = database.run(catalogue.list_branches)
+    if arguments.branch is None:
+        states = database.run(list_sources)
+        if arguments.json:
+            _write_json({"branches": [asdict(row) for row in branches], "sources": [asdict(row) for row in states]})
+        else:
+            headings = ("branch", "support", "until", "according to", "first", "newest", "released")
+            write_table(sys.stdout, headings, [_branch_row(row) for row in branches])
+            sys.stdout.writelines(_source_lines(states))
+        return 0
+    found = [row for row in branches if row.branch == arguments.branch]
+    listed = database.run(partial(catalogue.list_releases, branch=arguments.branch))
+    if not found and not listed:
+        log.error("no branch %r is known; vmcrawl releases show lists them", arguments.branch[:40])
+        return 1
+    if arguments.json:
+        _write_json({"branches": [asdict(row) for row in found], "releases": [asdict(row) for row in listed]})
+    else:
+        write_table(sys.stdout, ("release", "released", "fixes security", "source"), [_release_row(r) for r in listed])
+    return 0
+
+
+def _write_json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, default=str) + "\n")
+
+
+def _branch_row(row: BranchRow) -> tuple[str, ...]:
+    return (
+        row.branch,
+        row.support,
+        _text(row.supported_until),
+        _according_to(row),
+        _text(row.first_released_on),
+        row.latest_release or "",
+        _text(row.latest_released_on),
+    )
+
+
+def _according_to(row: BranchRow) -> str:
+    """Where the end of support is from: its source, or marked as derived or as an override."""
+    if row.support_source == "derived":
+        return f"derived: {row.support_note}"
+    return row.support_note
+
+
+def _release_row(row: ReleaseRow) -> tuple[str, ...]:
+    return row.release, str(row.released_on), {True: "yes", False: "no", None: ""}[row.security], row.source
+
+
+def _source_lines(states: Sequence[SourceState]) -> Iterator[str]:
+    if not states:
+        yield "from the packaged snapshot; vmcrawl releases refresh brings it up to date\n"
+    for state in states:
+        answered = f"answered {state.fetched_at:%Y-%m-%d %H:%M}" if state.fetched_at else "never answered"
+        failed = f"; failed {state.failed_at:%Y-%m-%d %H:%M}: {state.error}" if state.error else ""
+        yield f"{state.name}: {answered}{failed}\n"
+
+
+def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
+    name, now, until = arguments.branch, database.now(), arguments.until
+    if arguments.clear:
+        if until or arguments.support:
+            log.error("--clear goes with neither --until nor --support")
+            return 2
+        if not database.run(partial(catalogue.unset_branch, branch=name, now=now)):
+            log.error("%s is not overridden", name)
+            return 1
+        return _tell(database, name, now.date())
+    if until is None and arguments.support == Support.EOL:
+        until = now.date() - timedelta(days=1)
+    if until is None:
+        log.error("say until when it is supported: --until DATE")
+        return 2
+    known = database.run(catalogue.load_catalogue)
+    leads_to = _support_with(known, name, until, now.date())
+    if arguments.support and leads_to and arguments.support != leads_to:
+        log.error("supported until %s, %s is %s and not %s", until, name, leads_to, arguments.support)
+        return 2
+    override = partial(catalogue.set_branch, branch=name, supported_until=until, now=now, reason=arguments.reason)
+    try:
+        database.run(override)
+    except UnknownBranch:
+        log.error("no branch %r is known; vmcrawl releases show lists them", name[:40])
+        return 1
+    return _tell(database, name, now.date())
+
+
+def _support_with(known: Catalogue, name: str, until: date, today: date) -> Support | None:
+    """Where a branch would stand; None if there is no such branch."""
+    for branch in known.branches:
+        if branch.name == name:
+            others = tuple(other for other in known.branches if other is not branch)
+            return replace(known, branches=(*others, Branch(name, until))).support(branch.key, today)
+    return None
+
+
+def _tell(database: Database, name: str, today: date) -> int:
+    changed = read_anew(database, today)
+    (row,) = (row for row in database.run(catalogue.list_branches) if row.branch == name)
+    end = f", until {row.supported_until} ({_according_to(row)})" if row.supported_until else ""
+    sys.stdout.write(f"{name}: {row.support}{end}; {changed} distinct versions mean something else now\n")
+    return 0
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no date such as 2027-02-20") from error
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,185 @@
+"""What was: adoption at the end of each run, days that do not count, and when instances took a release."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+from vmcrawl.catalogue import Catalogue, Release
+from vmcrawl.version import parse_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much is published."""
+
+    instances: int
+    active_users: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """The sum of one run's rows of ``adoption_history``."""
+
+    at: datetime
+    run_id: int
+    releases: int
+    instances: int
+    active_users: int
+    #: Of these, instances that were known to be patched.
+    patched: int
+    invalid: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One row of ``adoption_history``."""
+
+    at: datetime
+    run_id: int
+    branch: str
+    version: str
+    instances: int
+    active_users: int
+    patched: bool | None
+    invalid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Who, of the instances published now on a branch, has its newest security release, and since when.
+
+    A moment is the first look at which the instance ran that release or a newer one: at most the time between two
+    looks late. An instance that was first seen with it may have had it long before.
+    """
+
+    branch: str
+    release: str
+    released_on: date
+    #: Of each instance of the branch: when it was first seen with it (None: not yet), earliest first; active users.
+    instances: tuple[tuple[datetime | None, int], ...]
+
+
+def published_counts(connection: psycopg.Connection) -> Counts:
+    """What :func:`write_history` would add up to now: instances whose version can be read."""
+    row = connection.execute(
+        "SELECT count(*), coalesce(sum(active_users), 0)::bigint FROM instances WHERE release IS NOT NULL"
+    ).fetchone()
+    assert row is not None
+    return Counts(*row)
+
+
+def last_counts(connection: psycopg.Connection) -> Counts | None:
+    """What the last run that left valid history added up to; None if there is none."""
+    row = connection.execute(
+        "SELECT sum(instances)::bigint, sum(active_users)::bigint FROM adoption_history"
+        " WHERE run_id = (SELECT run_id FROM adoption_history WHERE NOT invalid ORDER BY at DESC, run_id DESC LIMIT 1)"
+        " HAVING count(*) > 0"
+    ).fetchone()
+    return None if row is None else Counts(*row)
+
+
+def write_history(connection: psycopg.Connection, run_id: int, at: datetime) -> int:
+    """Write what is published now as the rows of a run, once: a second call changes nothing. Returns new rows."""
+    return connection.execute(_WRITE_HISTORY, {"run_id": run_id, "at": at}).rowcount
+
+
+def list_history(connection: psycopg.Connection, limit: int = 50) -> list[HistoryEntry]:
+    """The last runs with history, newest first."""
+    with connection.cursor(row_factory=class_row(HistoryEntry)) as cursor:
+        return cursor.execute(_LIST_HISTORY, {"limit": limit}).fetchall()
+
+
+def history_rows(connection: psycopg.Connection, run_id: int) -> list[HistoryRow]:
+    """The rows of one run, most instances first."""
+    with connection.cursor(row_factory=class_row(HistoryRow)) as cursor:
+        return cursor.execute(
+            "SELECT at, run_id, branch, version, instances, active_users, patched, invalid FROM adoption_history"
+            " WHERE run_id = %s ORDER BY instances DESC, branch, version",
+            [run_id],
+        ).fetchall()
+
+
+def invalidate(connection: psycopg.Connection, day: date, reason: str = "") -> int:
+    """Mark everything that was written on a day (UTC) as not to be believed; returns the number of rows."""
+    return connection.execute(
+        "UPDATE adoption_history SET invalid = true, reason = %(reason)s" + _ON_THE_DAY, {"day": day, "reason": reason}
+    ).rowcount
+
+
+def restore(connection: psycopg.Connection, day: date) -> int:
+    """Take :func:`invalidate` back; returns the number of rows."""
+    return connection.execute(
+        "UPDATE adoption_history SET invalid = false, reason = ''" + _ON_THE_DAY + " AND invalid", {"day": day}
+    ).rowcount
+
+
+def adoptions(connection: psycopg.Connection, catalogue: Catalogue) -> list[Adoption]:
+    """For each branch with instances and a security release, how its newest one was taken up; newest branch first."""
+    fixes = _newest_security_releases(catalogue)
+    versions = connection.execute("SELECT id, branch, release FROM versions WHERE branch = ANY (%s)", [list(fixes)])
+    fixed = [id_ for id_, branch, release in versions if _has(release, fixes[branch])]
+    taken: dict[str, list[tuple[datetime | None, int]]] = {}
+    rows = connection.execute(_ADOPTIONS, {"branches": list(fixes), "fixed": fixed})
+    for branch, active_users, adopted_at in rows:
+        taken.setdefault(branch, []).append((adopted_at, active_users))
+    return [
+        Adoption(branch, fix.version.release, fix.released, tuple(taken[branch]))
+        for branch, fix in fixes.items()
+        if branch in taken
+    ]
+
+
+def _newest_security_releases(catalogue: Catalogue) -> dict[str, Release]:
+    stable = [release for release in catalogue.releases if release.security and not release.version.prerelease]
+    newest = {release.version.branch: release for release in sorted(stable, key=lambda release: release.version)}
+    return dict(sorted(newest.items(), key=lambda item: item[1].version, reverse=True))
+
+
+def _has(release: str, fix: Release) -> bool:
+    return parse_tag(release).precedence >= fix.version.precedence
+
+
+_WRITE_HISTORY = """
+INSERT INTO adoption_history (at, run_id, branch, version, instances, active_users, patched)
+SELECT %(at)s, %(run_id)s, branch, release, count(*), sum(active_users),
+       CASE WHEN bool_and(patched IS NOT NULL) AND bool_and(patched) = bool_or(patched) THEN bool_or(patched) END
+FROM instances
+WHERE release IS NOT NULL
+GROUP BY branch, release
+ON CONFLICT DO NOTHING
+"""
+_LIST_HISTORY = """
+SELECT max(at) AS at, run_id, count(*) AS releases, sum(instances)::bigint AS instances,
+       sum(active_users)::bigint AS active_users,
+       coalesce(sum(instances) FILTER (WHERE patched), 0)::bigint AS patched,
+       bool_or(invalid) AS invalid, max(reason) AS reason
+FROM adoption_history
+GROUP BY run_id ORDER BY 1 DESC, run_id DESC LIMIT %(limit)s
+"""
+_ON_THE_DAY = """
+WHERE at >= %(day)s::date::timestamp AT TIME ZONE 'UTC' AND at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+"""
+# What a move within the fixed versions of the branch leads to was there before; an instance that went back to an older
+# one counts from its last return.
+_ADOPTIONS = """
+WITH fixed AS MATERIALIZED (SELECT id, branch FROM versions WHERE id = ANY (%(fixed)s)),
+arrivals AS (
+    SELECT m.domain, t.branch, max(m.observed_at) AS adopted_at
+    FROM moves AS m
+    JOIN fixed AS t ON t.id = m.to_id
+    LEFT JOIN fixed AS f ON f.id = m.from_id AND f.branch = t.branch
+    WHERE f.id IS NULL
+    GROUP BY m.domain, t.branch
+)
+SELECT i.branch, i.active_users,
+       CASE WHEN fixed.id IS NOT NULL THEN coalesce(a.adopted_at, i.first_seen_at) END AS adopted_at
+FROM instances AS i
+JOIN sightings AS s USING (domain)
+LEFT JOIN fixed ON fixed.id = s.version_id
+LEFT JOIN arrivals AS a ON a.domain = i.domain AND a.branch = i.branch
+WHERE i.branch = ANY (%(branches)s)
+ORDER BY i.branch, adopted_at NULLS LAST, i.domain
+"""

@@ -1,0 +1,64 @@
+"""How the last question to each source of upstream's facts went: its ETag, when it answered, why it did not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import class_row
+
+#: Writes an answer, and says what of it is new.
+Save = Callable[[psycopg.Connection], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """One row of ``sources``. ``error`` is empty once it has answered again."""
+
+    name: str
+    etag: str
+    fetched_at: datetime | None
+    failed_at: datetime | None
+    error: str
+
+
+def etag_of(connection: psycopg.Connection, name: str) -> str:
+    """The ETag of the last good answer; empty if there was none."""
+    row = connection.execute("SELECT etag FROM sources WHERE name = %s", [name]).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def answered(connection: psycopg.Connection, name: str, now: datetime, etag: str = "") -> None:
+    """Note a good answer, also one that nothing has changed (then with the same ETag).
+
+    Called inside the transaction that saves what was answered (``with connection.transaction():``), so that an ETag
+    is never kept without its content.
+    """
+    connection.execute(
+        "INSERT INTO sources (name, etag, fetched_at) VALUES (%(name)s, %(etag)s, %(now)s)"
+        " ON CONFLICT (name) DO UPDATE SET etag = excluded.etag, fetched_at = excluded.fetched_at, error = ''",
+        {"name": name, "etag": etag, "now": now},
+    )
+
+
+def take_in(connection: psycopg.Connection, name: str, now: datetime, etag: str, save: Save) -> Sequence[str]:
+    """Save what a source has answered and note that it did, both or neither; returns what ``save`` says is new."""
+    with connection.transaction():
+        changes = save(connection)
+        answered(connection, name, now, etag)
+    return changes
+
+
+def failed(connection: psycopg.Connection, name: str, now: datetime, error: str) -> None:
+    """Note that a source did not answer, or not usably, and why (one line)."""
+    connection.execute(
+        "INSERT INTO sources (name, failed_at, error) VALUES (%(name)s, %(now)s, %(error)s)"
+        " ON CONFLICT (name) DO UPDATE SET failed_at = excluded.failed_at, error = excluded.error",
+        {"name": name, "now": now, "error": error},
+    )
+
+
+def list_sources(connection: psycopg.Connection) -> list[SourceState]:
+    """All sources that were ever asked, by name."""
+    with connection.cursor(row_factory=class_row(SourceState)) as cursor:
+        return cursor.execute("SELECT name, etag, fetched_at, failed_at, error FROM sources ORDER BY name").fetchall()
