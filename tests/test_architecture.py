@@ -22,7 +22,7 @@ EDGES = {
     "embedded": "embedded",
     "log": "log",
     "process": "interruption machine",
-    "sources": "sources",
+    "sources": "asker sources",
 }
 ASSEMBLY = "batch crawl crew discovery identity knowledge memory polite pool refresh worker"
 DOORS = "cli commands config config_values __main__"
@@ -37,13 +37,13 @@ OWNERS = {
     "psycopg": "store embedded exporter",
     "publicsuffixlist": "domain",
     "pycares": "resolver",
-    "requests": "sources",
+    "requests": "asker",
     "rich": "commands",
     "signal": "interruption pool worker",
     "socket": "address connection dial embedded tls",
-    "ssl": "connection failure fetch sources tls",
+    "ssl": "asker connection failure fetch tls",
     "subprocess": "embedded",
-    "urllib3": "sources",
+    "urllib3": "asker",
     "yaml": "config",
 }
 

@@ -1,7 +1,7 @@
 """``releases`` and ``advisories`` from the command line to the database; a local server is all of upstream."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tests.store.builders import NOW, column, crawl, names, ok
 from tests.test_sources import ok as answer
 from tests.test_sources import refusal, routes
 from vmcrawl.cli import main
+from vmcrawl.domain import Domain
 from vmcrawl.knowledge import load_reader
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.database import Database
@@ -22,6 +23,7 @@ SECOND = "/api/repositories/1/releases?page=2"
 ADVISORIES = "/api/repos/mastodon/mastodon/security-advisories?per_page=100"
 MAIN = "/raw/mastodon/mastodon/main/lib/mastodon/version.rb"
 SUPPORT = "/raw/mastodon/mastodon/main/SECURITY.md"
+COMMITS = "/api/repos/mastodon/mastodon/commits?path=lib/mastodon/version.rb&sha=main&per_page=1"
 ENDOFLIFE = "/eol/mastodon.json"
 #: What a source that fails must leave as it is.
 FACTS = ("releases", "main_ranges", "branches", "advisories", "versions", "version_advisories")
@@ -213,8 +215,7 @@ def test_an_override_that_contradicts_itself_changes_nothing(upstream, connectio
     before = column(connection, "SELECT supported_until FROM branches ORDER BY branch")
     for arguments in (
         ["4.3", "--support", "deprecated", "--until", "2020-01-01"],
-        ["4.3", "--support", "latest", "--until", "2099-01-01"],
-        ["4.3", "--support", "deprecated"],
+        ["4.3", "--support", "eol", "--until", "2099-01-01"],
         ["4.3"],
         ["4.3", "--clear", "--support", "eol"],
     ):
@@ -226,6 +227,56 @@ def test_an_override_that_contradicts_itself_changes_nothing(upstream, connectio
 
 def test_eol_needs_no_date(upstream, capsys):
     assert "4.7: eol" in told(capsys, "releases", "set-branch", "4.7", "--support", "eol")
+
+
+def test_a_branch_stands_where_an_operator_says_with_a_warning_if_another_does(upstream, capsys):
+    assert main(["releases", "set-branch", "4.6", "--support", "latest", "--reason", "4.7 is bad"]) == 0
+    written = capsys.readouterr()
+    assert "4.6: latest" in written.out
+    assert "4.7 is called latest, too" in written.err
+    (row,) = said(capsys, "releases", "show", "4.6")["branches"]
+    assert (row["support"], row["support_source"], row["support_note"]) == (
+        "latest",
+        "override",
+        "override: 4.7 is bad",
+    )
+
+
+def main_since(connection):
+    return column(connection, "SELECT max(since) FROM main_ranges")[0]
+
+
+def test_main_has_its_version_since_the_commit_that_gave_it(upstream, connection, capsys):
+    upstream[MAIN] = answer(body("version.rb").replace(b"alpha.1", b"alpha.2"))
+    upstream[COMMITS] = answer(b'[{"commit": {"committer": {"date": "2026-09-03T10:00:00Z"}}}]')
+    assert answers(said(capsys, "releases", "refresh"))["main"] == "changed"
+    assert main_since(connection) == datetime(2026, 9, 3, 10, tzinfo=UTC)
+    assert answers(said(capsys, "releases", "refresh"))["main"] == "unchanged"
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "", None])
+def test_a_commit_that_cannot_be_or_is_not_told_makes_it_the_moment_of_the_look(upstream, connection, capsys, moment):
+    upstream[MAIN] = answer(body("version.rb").replace(b"alpha.1", b"alpha.2"))
+    if moment is not None:
+        upstream[COMMITS] = answer(b'[{"commit": {"committer": {"date": "%s"}}}]' % moment.encode())
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    assert answers(said(capsys, "releases", "refresh"))["main"] == "changed"
+    assert before < main_since(connection) < before + timedelta(minutes=5)
+
+
+def test_show_names_what_a_server_is_exposed_to_and_how_it_moved(upstream, connection, database_url, capsys):
+    database = Database(DatabaseSettings(url=database_url))
+    reader = load_reader(database, NOW.date())
+    database.close()
+    domain = Domain("vmst.io")
+    for hours, version in ((-2, "4.4.0"), (-1, "4.4.1")):
+        seen = ok(domain, NOW + timedelta(hours=hours), version=version)
+        crawl(connection, type(seen)(seen.observation, seen.appointment, reader.reading(seen.observation)))
+    shown = told(capsys, "show", domain)
+    assert "patched: no, a newer release since 2025-07-" in shown
+    assert "exposed to: GHSA-ccpr-m53r-mfwr (" in shown
+    assert "fixed in 4.4.13 on 2026-02-" in shown
+    assert "moved: from 4.4.0 to 4.4.1, seen " in shown
 
 
 def test_a_derived_end_of_support_is_marked(upstream, connection, capsys):

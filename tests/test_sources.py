@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Authority, Server, answering, authority
+from vmcrawl.asker import Source, SourceFailed
 from vmcrawl.settings import HttpSettings, NetworkSettings, Settings, SourcesSettings
 from vmcrawl.sources import (
     Fetched,
-    Source,
-    SourceFailed,
     fetch_advisories,
+    fetch_bumps,
     fetch_endoflife,
     fetch_main,
     fetch_releases,
@@ -330,3 +330,19 @@ def test_a_ca_file_without_certificates_is_named():
     settings = Settings(network=NetworkSettings(ca_file=DATA / "version.rb"))
     with pytest.raises(SourceFailed, match=r"network\.ca_file holds no certificates"):
         fetch_releases(settings)
+
+
+COMMITS = "/api/repos/mastodon/mastodon/commits?path=lib/mastodon/version.rb&sha=main&per_page=1"
+
+
+def test_when_main_was_given_its_version_is_the_day_of_the_last_commit_to_the_file():
+    body = b'[{"sha": "467c", "commit": {"committer": {"name": "GitHub", "date": "2026-08-20T15:02:07Z"}}}]'
+    table = {COMMITS: ok(body, JSON, f'Link: <{COMMITS}&page=2>; rel="next"')}
+    with Server(routes(table), tls=False) as server:
+        assert fetch_bumps(settings_for(server)).items == (datetime(2026, 8, 20, 15, 2, 7, tzinfo=UTC),)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[{}]", b'[{"commit": {"committer": {"date": "yesterday"}}}]', b"[]"])
+def test_commits_of_another_shape_are_named(body):
+    with Server(routes({COMMITS: ok(body, JSON)}), tls=False) as server, pytest.raises(SourceFailed, match="main: "):
+        fetch_bumps(settings_for(server))

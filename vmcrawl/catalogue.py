@@ -44,11 +44,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What a source says of a branch: the last day of its support, None where no source gives one."""
+    """What a source says of a branch: the last day of its support, None where no source gives one.
+
+    ``support`` is set where an operator has said by hand where the branch stands.
+    """
 
     name: str
     supported_until: date | None
     source: str = ""
+    support: Support | None = None
 
     @property
     def key(self) -> BranchKey:
@@ -105,7 +109,10 @@ class Catalogue:
         return self._index.ranges.get(version.release, ())
 
     def support(self, branch: BranchKey, today: date) -> Support:
-        """Where a branch stands on a day: from the releases up to that day and the ends of support."""
+        """Where a branch stands on a day: by the releases up to it and the ends of support, unless overridden."""
+        stated = self._index.branches.get(branch)
+        if stated and stated.support:
+            return stated.support
         stable = [key for key, releases in self._index.stable.items() if releases[0].released <= today]
         if not stable or branch > stable[-1]:
             known = [r.version.branch_key for r in self.main_ranges if r.since.date() <= today]

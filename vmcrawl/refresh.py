@@ -10,11 +10,12 @@ from typing import TypeVar
 
 import vmcrawl.sources as upstream
 from vmcrawl.advisory import InvalidAdvisory, parse_advisory
+from vmcrawl.asker import Source, SourceFailed
 from vmcrawl.catalogue import Catalogue, Release
 from vmcrawl.knowledge import read_anew
 from vmcrawl.settings import Settings
-from vmcrawl.sources import Fetched, Source, SourceFailed
-from vmcrawl.store import advisories, catalogue, sources
+from vmcrawl.sources import Fetched
+from vmcrawl.store import advisories, branches, catalogue, sources
 from vmcrawl.store.database import Database
 from vmcrawl.upstream import PublishedAdvisory, SupportRow, ends_of_support
 from vmcrawl.version import Version
@@ -78,7 +79,7 @@ def refresh_releases(database: Database, settings: Settings) -> Refreshed:
     """
     asking = _Asking(database, settings)
     asking.ask(Source.RELEASES, upstream.fetch_releases, _read_releases)
-    asking.ask(Source.MAIN, upstream.fetch_main, _read_main)
+    asking.ask(Source.MAIN, upstream.fetch_main, partial(_read_main, settings=settings))
     # What a table says of a branch that we did not know then can be kept only now.
     fresh = any(asked.answer is Answer.CHANGED for asked in asking.asked)
     if not asking.ask(Source.SUPPORT, upstream.fetch_support, _read_support, whole=fresh):
@@ -135,8 +136,8 @@ class _Asking:
 
     def finish(self) -> Refreshed:
         today = self.database.now().date()
-        branches = self.database.run(partial(catalogue.stand, today=today))
-        return Refreshed(tuple(self.asked), tuple(branches), read_anew(self.database, today))
+        moved = self.database.run(partial(branches.stand, today=today))
+        return Refreshed(tuple(self.asked), tuple(moved), read_anew(self.database, today))
 
     def _note(self, failure: SourceFailed) -> None:
         log.error("%s; nothing is changed", failure)
@@ -154,14 +155,32 @@ def _read_releases(items: Sequence[Release], now: _Now) -> sources.Save:
     return partial(catalogue.save_releases, releases=items, source=_GITHUB, now=now.moment)
 
 
-def _read_main(items: Sequence[Version], now: _Now) -> sources.Save:
+def _read_main(items: Sequence[Version], now: _Now, settings: Settings) -> sources.Save:
     (main,) = items
-    return lambda connection: [main.release] if catalogue.save_main(connection, main, now.moment) else []
+    ranges = now.catalogue.main_ranges
+    if ranges and ranges[-1].version.release == main.release:
+        return _nothing
+    since = _bumped_at(settings, ranges[-1].since if ranges else None, now.moment)
+    return lambda connection: [main.release] if catalogue.save_main(connection, main, since) else []
+
+
+def _bumped_at(settings: Settings, after: datetime | None, now: datetime) -> datetime:
+    """When main got the version that it has now, as well as that can be known: no earlier than in truth.
+
+    A build between the bump and that moment counts as one of the smaller version: it may be said to lack a fix that
+    it has, never the other way round.
+    """
+    try:
+        (changed,) = upstream.fetch_bumps(settings).items
+    except (SourceFailed, ValueError) as error:
+        log.warning("when main was given its version is not known, so it is taken to be now: %s", error)
+        return now
+    return changed if changed <= now and (after is None or after < changed) else now
 
 
 def _read_support(items: Sequence[SupportRow], now: _Now) -> sources.Save:
-    branches = ends_of_support(items, now.catalogue, now.moment.astimezone(UTC).date())
-    return partial(catalogue.save_support, branches=branches, now=now.moment)
+    stated = ends_of_support(items, now.catalogue, now.moment.astimezone(UTC).date())
+    return partial(branches.save_support, stated=stated, now=now.moment)
 
 
 def _read_advisories(items: Sequence[PublishedAdvisory], now: _Now) -> sources.Save:

@@ -90,6 +90,14 @@ def parse_version_rb(text: str) -> Version:
     return version
 
 
+def parse_github_commits(body: bytes) -> tuple[datetime, ...]:
+    """Read ``GET /repos/{owner}/{repo}/commits``: when each came to the branch (UTC), newest first.
+
+    Raises :class:`InvalidUpstream`.
+    """
+    return tuple(_read_commit(entry) for entry in _objects(body, "commits"))
+
+
 def parse_security_md(text: str) -> tuple[SupportRow, ...]:
     """Read the table "Supported Versions" of Mastodon's SECURITY.md.
 
@@ -143,6 +151,17 @@ def parse_github_advisories(body: bytes) -> tuple[PublishedAdvisory, ...]:
         for entry in entries
         if entry.get("state", "published") == "published" and not entry.get("withdrawn_at")
     )
+
+
+def _read_commit(entry: Entry) -> datetime:
+    commit = entry.get("commit")
+    committer = commit.get("committer") if isinstance(commit, dict) else None
+    text = committer.get("date") if isinstance(committer, dict) else None
+    try:
+        moment = datetime.fromisoformat(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise InvalidUpstream(f"a commit of {text!r:.40}") from error
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 _ENDOFLIFE = "endoflife.date"

@@ -29,9 +29,11 @@ from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.outcome import Outcome
 from vmcrawl.pace import Pace
 from vmcrawl.polite import Manners
+from vmcrawl.reading import Reader
 from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings, user_agent
 from vmcrawl.store import claims, results, robots
+from vmcrawl.store.catalogue import revision
 from vmcrawl.store.claims import Claim
 from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.database import Database
@@ -44,7 +46,7 @@ _COLLECT_SECONDS = 0.5
 _BATCH = 500
 #: Endings that can be our own delay as well as the server's.
 _SILENCES = frozenset({Outcome.TIMEOUT, Outcome.DNS_FAILURE})
-#: How often a process shows that it is alive, and learns of new exclusions.
+#: How often a process shows that it is alive, and learns of new exclusions and releases.
 _UPKEEP_SECONDS = 5.0
 #: How often the pace is set anew.
 _PACE_SECONDS = 0.5
@@ -121,8 +123,7 @@ class Worker:
             settings.http, settings.network, user_agent=user_agent(settings.http), lock_file=default_lock_file()
         )
         self._crew = Crew(orders.threads, self._crawl_one)
-        self._reader = load_reader(self._database, self._database.now().date())
-        self._standards = Standards(self._reader.why_bad_version, settings.publish.max_active_users)
+        self._read_with(load_reader(self._database, self._database.now().date()))
         self._exclusions = self._database.run(claims.load_exclusions)
         self._memory = HostMemory(settings.crawl.robots_lifetime, self._look_up)
         # For the threads; whoever cannot recall a host's rules asks the host, so nobody waits for a lost connection.
@@ -288,7 +289,7 @@ class Worker:
             log.warning("nobody listens to this crawler process any more")
 
     def _keep_up(self) -> None:
-        """Show that this process is alive, learn of new exclusions, prolong the leases of what is still in flight.
+        """Show that this process is alive, learn what is new, prolong the leases of what is still in flight.
 
         Waiting for a gate or a Crawl-delay may take its time.
         """
@@ -297,11 +298,22 @@ class Worker:
             return
         self._keep_up_at = moment + _UPKEEP_SECONDS
         self._exclusions = self._database.run(claims.load_exclusions)
+        self._learn()
         if self._open and moment >= self._prolong_at:
             self._prolong_at = moment + self._lease.total_seconds() / 3
             until = self._database.now() + self._lease
             self._database.run(lambda connection: claims.renew(connection, self._holder, until))
         self._report({})
+
+    def _learn(self) -> None:
+        """Read what comes in from now on with the catalogue of now, and for today."""
+        today = self._database.now().date()
+        if (self._database.run(revision), today) != (self._reader.revision, self._reader.today):
+            self._read_with(load_reader(self._database, today))
+
+    def _read_with(self, reader: Reader) -> None:
+        self._reader = reader
+        self._standards = Standards(reader.why_bad_version, self._orders.settings.publish.max_active_users)
 
     def _give_back(self, untouched: list[Claim]) -> None:
         for claim in untouched:

@@ -23,7 +23,7 @@ KNOWN = packaged_advisories()[:3]
 
 @pytest.fixture
 def seeded(connection: psycopg.Connection) -> psycopg.Connection:
-    assert store.seed_advisories(connection, KNOWN)
+    store.save_advisories(connection, KNOWN, "snapshot", NOW)
     return connection
 
 
@@ -75,7 +75,7 @@ def test_what_is_unknown_cannot_be_overridden(seeded: psycopg.Connection):
 
 def test_an_advisory_that_gets_an_id_of_its_own_stays_one_and_keeps_its_override(connection: psycopg.Connection):
     cve = KNOWN[0].cve_id
-    store.seed_advisories(connection, [replace(KNOWN[0], ghsa_id=cve)])
+    store.save_advisories(connection, [replace(KNOWN[0], ghsa_id=cve)], "snapshot", NOW)
     store.override_advisory(connection, cve, "none", NOW)
     store.save_advisories(connection, [KNOWN[0]], "github", NOW)
     assert [(row.ghsa_id, row.override_ranges) for row in store.list_advisories(connection)] == [

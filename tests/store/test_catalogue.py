@@ -9,12 +9,15 @@ import pytest
 from tests.store.builders import column
 from vmcrawl.catalogue import Branch, Catalogue, MainRange, Release, Support, packaged_catalogue
 from vmcrawl.settings import DatabaseSettings
+from vmcrawl.store import branches
 from vmcrawl.store import catalogue as store
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import prepare
+from vmcrawl.store.snapshot import take_in
 from vmcrawl.version import parse_tag
 
 NOW = datetime(2026, 8, 1, 12, tzinfo=UTC)
+GATHERED = NOW.date()
 BUMP = datetime(2026, 7, 1, 9, tzinfo=UTC)
 
 
@@ -40,13 +43,13 @@ SMALL = Catalogue(
 
 @pytest.fixture
 def seeded(connection: psycopg.Connection) -> psycopg.Connection:
-    assert store.seed_catalogue(connection, SMALL)
-    store.stand(connection, NOW.date())
+    assert take_in(connection, GATHERED, SMALL, ())
+    branches.stand(connection, NOW.date())
     return connection
 
 
 def supports(connection: psycopg.Connection) -> dict[str, str]:
-    return {row.branch: row.support for row in store.list_branches(connection)}
+    return {row.branch: row.support for row in branches.list_branches(connection)}
 
 
 def test_what_was_seeded_comes_back_as_it_was(seeded: psycopg.Connection):
@@ -68,7 +71,7 @@ def test_the_packaged_facts_say_the_same_from_the_database(connection: psycopg.C
 
 def test_a_catalogue_that_is_there_is_not_seeded_again(seeded: psycopg.Connection):
     before = store.revision(seeded)
-    assert store.seed_catalogue(seeded, packaged_catalogue()) is False
+    assert take_in(seeded, GATHERED, packaged_catalogue(), ()) is False
     assert (store.load_catalogue(seeded).newest((4, 3)), store.revision(seeded)) == (None, before)
 
 
@@ -78,7 +81,7 @@ def test_of_many_that_start_at_once_one_seeds(connection: psycopg.Connection, da
     def start() -> None:
         with connect(DatabaseSettings(url=database_url)) as own:
             barrier.wait()
-            seeded.append(store.seed_catalogue(own, SMALL))
+            seeded.append(take_in(own, GATHERED, SMALL, ()))
 
     starters = [threading.Thread(target=start) for _ in range(6)]
     for starter in starters:
@@ -88,8 +91,45 @@ def test_of_many_that_start_at_once_one_seeds(connection: psycopg.Connection, da
     assert sorted(seeded) == [False] * 5 + [True]
 
 
+def test_newer_packaged_facts_come_in_and_leave_what_was_learned_since(seeded: psycopg.Connection):
+    branches.save_support(seeded, [Branch("4.4", date(2027, 3, 3), "SECURITY.md")], NOW + timedelta(days=40))
+    store.save_releases(seeded, [release("4.6.1", date(2026, 8, 31), True)], "github", NOW + timedelta(days=30))
+    # Seen on the 4th of September, and bumped on the 25th of August, as the newer facts know.
+    store.save_main(seeded, parse_tag("4.7.0-alpha.2"), datetime(2026, 9, 4, tzinfo=UTC))
+    bumped = datetime(2026, 8, 25, 3, tzinfo=UTC)
+    newer = Catalogue(
+        (
+            *SMALL.releases[:-1],
+            release("4.6.0", date(2026, 6, 24), True),
+            release("4.6.1", date(2026, 8, 30), True),
+            release("4.6.2", date(2026, 8, 31)),
+        ),
+        (Branch("4.4", date(2026, 12, 24), "old"), Branch("4.5", date(2027, 2, 8), "newer")),
+        (
+            *SMALL.main_ranges[:1],
+            MainRange(parse_tag("4.7.0-alpha.1"), BUMP, bumped),
+            MainRange(parse_tag("4.7.0-alpha.2"), bumped, None),
+        ),
+    )
+    before = store.revision(seeded)
+    assert take_in(seeded, date(2026, 9, 1), newer, ()) is True
+    assert take_in(seeded, date(2026, 9, 1), newer, ()) is False
+    assert store.revision(seeded) == before + 1
+    known = store.load_catalogue(seeded)
+    assert {(r.version.release, r.released.day, r.security) for r in known.releases if r.version.branch == "4.6"} == {
+        ("4.6.0", 24, True),
+        ("4.6.1", 31, True),
+        ("4.6.2", 31, False),
+    }
+    assert {branch.name: branch.source for branch in known.branches if branch.source} == {
+        "4.4": "SECURITY.md",
+        "4.5": "newer",
+    }
+    assert known.main_ranges == newer.main_ranges
+
+
 def test_branches_show_where_they_stand_and_from_what_that_follows(seeded: psycopg.Connection):
-    latest, previous, older = store.list_branches(seeded)[1:]
+    latest, previous, older = branches.list_branches(seeded)[1:]
     assert supports(seeded) == {"4.7": "main", "4.6": "latest", "4.5": "previous", "4.4": "deprecated"}
     assert (latest.supported_until, latest.support_source, latest.latest_release) == (None, None, "4.6.0")
     assert (previous.supported_until, previous.support_source) == (date(2027, 1, 8), "stated")
@@ -109,8 +149,8 @@ def test_branches_show_where_they_stand_and_from_what_that_follows(seeded: psyco
 
 
 def test_support_ends_by_the_date_alone(seeded: psycopg.Connection):
-    assert store.stand(seeded, date(2026, 12, 24)) == []
-    assert store.stand(seeded, date(2026, 12, 25)) == ["4.4"]
+    assert branches.stand(seeded, date(2026, 12, 24)) == []
+    assert branches.stand(seeded, date(2026, 12, 25)) == ["4.4"]
     assert supports(seeded)["4.4"] == Support.EOL
 
 
@@ -122,16 +162,16 @@ def test_new_releases_are_added_and_say_so(seeded: psycopg.Connection):
     assert store.save_releases(seeded, fresh, "github", NOW) == []
     assert store.revision(seeded) == before + 1
     assert [row.release for row in store.list_releases(seeded, "4.5")] == ["4.5.10", "4.5.9", "4.5.0", "4.5.0-rc.1"]
-    assert store.stand(seeded, NOW.date()) == []
-    assert store.list_branches(seeded)[1].latest_release == "4.6.1"
+    assert branches.stand(seeded, NOW.date()) == []
+    assert branches.list_branches(seeded)[1].latest_release == "4.6.1"
 
 
 def test_a_new_branch_needs_nobody(seeded: psycopg.Connection):
     store.save_releases(seeded, [release("4.7.0", date(2026, 7, 31))], "github", NOW)
-    assert store.stand(seeded, NOW.date()) == ["4.5", "4.6", "4.7"]
+    assert branches.stand(seeded, NOW.date()) == ["4.5", "4.6", "4.7"]
     assert supports(seeded) == {"4.7": "latest", "4.6": "previous", "4.5": "deprecated", "4.4": "deprecated"}
     assert store.save_main(seeded, parse_tag("4.8.0-alpha.1"), NOW)
-    assert store.stand(seeded, NOW.date()) == ["4.8"]
+    assert branches.stand(seeded, NOW.date()) == ["4.8"]
     assert supports(seeded)["4.8"] == Support.MAIN
 
 
@@ -152,30 +192,42 @@ def test_main_moves_on_when_its_version_is_another_one(seeded: psycopg.Connectio
 
 def test_a_stated_end_of_support_wins_over_the_rule(seeded: psycopg.Connection):
     stated = [Branch("4.4", date(2026, 12, 31), "SECURITY.md"), Branch("4.5", None, "SECURITY.md")]
-    assert store.save_support(seeded, stated, NOW) == ["4.4"]
-    assert store.save_support(seeded, stated, NOW) == []
-    store.stand(seeded, NOW.date())
-    rows = {row.branch: row for row in store.list_branches(seeded)}
+    assert branches.save_support(seeded, stated, NOW) == ["4.4"]
+    assert branches.save_support(seeded, stated, NOW) == []
+    branches.stand(seeded, NOW.date())
+    rows = {row.branch: row for row in branches.list_branches(seeded)}
     assert (rows["4.4"].supported_until, rows["4.4"].support_source) == (date(2026, 12, 31), "stated")
     assert rows["4.5"].supported_until == date(2027, 1, 8)
 
 
 def test_an_override_wins_over_all_and_is_shown_as_one_until_it_is_lifted(seeded: psycopg.Connection):
-    store.set_branch(seeded, "4.5", date(2026, 7, 1), NOW, "says the blog")
-    row = store.list_branches(seeded)[2]
+    branches.set_branch(seeded, "4.5", NOW, supported_until=date(2026, 7, 1), reason="says the blog")
+    row = branches.list_branches(seeded)[2]
     assert (row.support, row.supported_until, row.support_source) == ("eol", date(2026, 7, 1), "override")
     assert row.support_note == "override: says the blog"
-    store.save_support(seeded, [Branch("4.5", date(2027, 2, 2), "SECURITY.md")], NOW)
-    store.stand(seeded, NOW.date())
-    assert store.list_branches(seeded)[2].supported_until == date(2026, 7, 1)
-    assert store.unset_branch(seeded, "4.5", NOW) is True
-    assert store.list_branches(seeded)[2].supported_until == date(2027, 2, 2)
-    assert store.unset_branch(seeded, "4.5", NOW) is False
+    branches.save_support(seeded, [Branch("4.5", date(2027, 2, 2), "SECURITY.md")], NOW)
+    branches.stand(seeded, NOW.date())
+    assert branches.list_branches(seeded)[2].supported_until == date(2026, 7, 1)
+    assert branches.unset_branch(seeded, "4.5", NOW) is True
+    assert branches.list_branches(seeded)[2].supported_until == date(2027, 2, 2)
+    assert branches.unset_branch(seeded, "4.5", NOW) is False
+
+
+def test_where_a_branch_stands_can_be_said_without_a_date(seeded: psycopg.Connection):
+    branches.set_branch(seeded, "4.5", NOW, support=Support.EOL, reason="too risky")
+    row = branches.list_branches(seeded)[2]
+    assert (row.support, row.supported_until, row.support_source) == ("eol", date(2027, 1, 8), "override")
+    assert row.support_note == "override: too risky; the date: SECURITY.md"
+    assert store.load_catalogue(seeded).support((4, 5), NOW.date()) is Support.EOL
+    branches.set_branch(seeded, "4.6", NOW, support=Support.PREVIOUS)
+    assert branches.list_branches(seeded)[1].support_note == "override"
+    assert branches.unset_branch(seeded, "4.5", NOW) is True
+    assert supports(seeded) == {"4.7": "main", "4.6": "previous", "4.5": "previous", "4.4": "deprecated"}
 
 
 def test_a_branch_that_nobody_knows_cannot_be_overridden(seeded: psycopg.Connection):
-    with pytest.raises(store.UnknownBranch):
-        store.set_branch(seeded, "9.9", date(2026, 7, 1), NOW)
+    with pytest.raises(branches.UnknownBranch):
+        branches.set_branch(seeded, "9.9", NOW, supported_until=date(2026, 7, 1))
     assert column(seeded, "SELECT count(*) FROM branch_overrides") == [0]
 
 
@@ -195,8 +247,8 @@ def test_refreshes_at_once_come_one_by_one(seeded: psycopg.Connection, database_
             try:
                 for patch in range(5):
                     store.save_releases(own, [release(f"4.6.{patch + 1}", date(2026, 7, number + 1))], "github", NOW)
-                    store.save_support(own, [Branch("4.4", date(2027, 1, number + 1), "x")], NOW)
-                    store.set_branch(own, "4.5", date(2027, 3, number + 1), NOW)
+                    branches.save_support(own, [Branch("4.4", date(2027, 1, number + 1), "x")], NOW)
+                    branches.set_branch(own, "4.5", NOW, supported_until=date(2027, 3, number + 1))
             except psycopg.Error as error:
                 problems.append(error)
 

@@ -13,10 +13,11 @@ from vmcrawl.exposure import Exposure, Reading
 from vmcrawl.meaning import Meaning
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store import results
-from vmcrawl.store.catalogue import changed, revision, seed_catalogue
+from vmcrawl.store.catalogue import changed, revision
 from vmcrawl.store.connection import connect
 from vmcrawl.store.meanings import needs_reclassify, reclassify
 from vmcrawl.store.results import Result
+from vmcrawl.store.snapshot import take_in
 
 pytestmark = pytest.mark.usefixtures("_seeded")
 
@@ -28,7 +29,7 @@ OPEN = Exposure("GHSA-bbbb")
 
 @pytest.fixture
 def _seeded(connection: psycopg.Connection) -> None:
-    seed_catalogue(connection, packaged_catalogue())
+    take_in(connection, TODAY, packaged_catalogue(), ())
 
 
 def reading(*exposures: Exposure, support: Support = Support.LATEST, number: int = 1, day: date = TODAY) -> Reading:
@@ -156,3 +157,40 @@ def test_strings_are_read_anew_while_crawls_come_in(connection: psycopg.Connecti
     assert problems == []
     assert {row[1] for row in exposures(connection)} == {"GHSA-bbbb"}
     assert len(exposures(connection)) == 240
+
+
+def test_what_is_written_with_knowledge_of_yesterday_is_read_anew(connection: psycopg.Connection):
+    """A refresh in the middle of a run: a process that has not heard of it yet brings in a string nobody knew."""
+    number = revision(connection)
+    look(connection, reading(number=number))
+    redo(connection, reading(number=number), number)
+    assert not needs_reclassify(connection, TODAY, 1)
+    changed(connection)
+    redo(connection, reading(EXPOSED, number=number + 1), number + 1)
+    assert not needs_reclassify(connection, TODAY, 1)
+    look(connection, reading(number=number), hours=1)
+    assert not needs_reclassify(connection, TODAY, 1), "the string was known: nothing was written"
+    look(connection, reading(number=number), hours=2, version="4.5.6+new")
+    assert needs_reclassify(connection, TODAY, 1)
+    redo(connection, reading(EXPOSED, number=number + 1), number + 1)
+    assert not needs_reclassify(connection, TODAY, 1)
+    assert {row[1] for row in exposures(connection)} == {EXPOSED.ghsa_id}
+
+
+def test_a_string_that_comes_in_while_a_refresh_is_read_waits_for_it(connection: psycopg.Connection, database_url: str):
+    """Or it would be written after the others were read, with the old knowledge, and nobody would notice."""
+    number = revision(connection)
+    redo(connection, reading(number=number), number)
+    with connect(DatabaseSettings(url=database_url)) as refreshing, refreshing.transaction():
+        changed(refreshing)
+        writer = threading.Thread(target=_look_from_elsewhere, args=(database_url, number))
+        writer.start()
+        writer.join(0.5)
+        assert writer.is_alive()
+    writer.join(30)
+    assert needs_reclassify(connection, TODAY, 1)
+
+
+def _look_from_elsewhere(database_url: str, number: int) -> None:
+    with connect(DatabaseSettings(url=database_url)) as own:
+        look(own, reading(number=number))

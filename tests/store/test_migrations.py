@@ -17,6 +17,7 @@ from vmcrawl.store.migrations import DatabaseTooNew, migrate, pending, prepare, 
 RELEASED = {
     "0001_ledger": "d1449e55e80759e81357d88fc40d08940cd52a7a39af73adf8ed7972c295256a",
     "0002_catalogue": "1b87c325c82287c2ce3dfb1789e60da098b5607a74cc12320e821d00a129ae76",
+    "0003_overrides": "bc70db332f9214cbbe77070ae0496febdc4d22b85a5ad3d018123419a6f84907",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -40,6 +41,9 @@ UPDATE publication SET retention = '5 days';
 INSERT INTO moves SELECT 'a.example', min(id), max(id), now() - interval '1 day' FROM versions;
 INSERT INTO adoption_history VALUES (now(), 1, '4.5', '4.5.6', 1, 16, true);
 INSERT INTO branch_overrides VALUES ('4.4', '2027-01-01', 'why', now());
+""",
+    3: """
+INSERT INTO branch_overrides (branch, support, set_at) VALUES ('4.3', 'deprecated', now());
 """,
 }
 

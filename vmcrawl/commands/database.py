@@ -10,7 +10,8 @@ from vmcrawl.catalogue import Catalogue, packaged_catalogue
 from vmcrawl.embedded import names_a_database, resolved
 from vmcrawl.exclusion import Exclusions
 from vmcrawl.settings import Settings
-from vmcrawl.store.catalogue import list_branches, load_catalogue
+from vmcrawl.store.branches import list_branches
+from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.claims import load_exclusions
 from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.database import Database

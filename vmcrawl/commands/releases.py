@@ -5,11 +5,11 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date, timedelta
 from functools import partial
 
-from vmcrawl.catalogue import Branch, Catalogue, Support
+from vmcrawl.catalogue import Support
 from vmcrawl.commands.database import ready_database
 from vmcrawl.commands.display import write_table
 from vmcrawl.commands.refreshing import refreshing
@@ -17,8 +17,9 @@ from vmcrawl.interruption import Interruption
 from vmcrawl.knowledge import read_anew
 from vmcrawl.refresh import refresh_releases
 from vmcrawl.settings import Settings
-from vmcrawl.store import catalogue
-from vmcrawl.store.catalogue import BranchRow, ReleaseRow, UnknownBranch
+from vmcrawl.store import branches, catalogue
+from vmcrawl.store.branches import BranchRow, UnknownBranch
+from vmcrawl.store.catalogue import ReleaseRow
 from vmcrawl.store.database import Database
 from vmcrawl.store.sources import SourceState, list_sources
 
@@ -41,8 +42,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     setting.add_argument("--until", type=_day, metavar="DATE", help="the last day of support, such as 2027-02-20")
     setting.add_argument(
         "--support",
-        choices=[str(support) for support in (Support.LATEST, Support.PREVIOUS, Support.DEPRECATED, Support.EOL)],
-        help="eol needs no --until; for the others this is checked against what --until leads to",
+        choices=[str(support) for support in Support if support is not Support.UNKNOWN],
+        help="where the branch stands, whatever releases and dates lead to; without it, it follows from --until",
     )
     setting.add_argument("--reason", default="", help="shown beside the override")
     setting.add_argument("--clear", action="store_true", help="lift the override")
@@ -53,32 +54,34 @@ def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Cal
     def run(arguments: argparse.Namespace, settings: Settings) -> int:
         with Interruption(), ready_database(settings) as database:
             # Where branches stand follows from the day, too.
-            database.run(partial(catalogue.stand, today=database.now().date()))
+            database.run(partial(branches.stand, today=database.now().date()))
             return action(arguments, database)
 
     return run
 
 
 def _show(arguments: argparse.Namespace, database: Database) -> int:
-    branches = database.run(catalogue.list_branches)
+    listed = database.run(branches.list_branches)
     if arguments.branch is None:
         states = database.run(list_sources)
         if arguments.json:
-            _write_json({"branches": [asdict(row) for row in branches], "sources": [asdict(row) for row in states]})
+            _write_json({"branches": [asdict(row) for row in listed], "sources": [asdict(row) for row in states]})
         else:
             headings = ("branch", "support", "until", "according to", "first", "newest", "released")
-            write_table(sys.stdout, headings, [_branch_row(row) for row in branches])
+            write_table(sys.stdout, headings, [_branch_row(row) for row in listed])
             sys.stdout.writelines(_source_lines(states))
         return 0
-    found = [row for row in branches if row.branch == arguments.branch]
-    listed = database.run(partial(catalogue.list_releases, branch=arguments.branch))
-    if not found and not listed:
+    found = [row for row in listed if row.branch == arguments.branch]
+    releases = database.run(partial(catalogue.list_releases, branch=arguments.branch))
+    if not found and not releases:
         log.error("no branch %r is known; vmcrawl releases show lists them", arguments.branch[:40])
         return 1
     if arguments.json:
-        _write_json({"branches": [asdict(row) for row in found], "releases": [asdict(row) for row in listed]})
+        _write_json({"branches": [asdict(row) for row in found], "releases": [asdict(row) for row in releases]})
     else:
-        write_table(sys.stdout, ("release", "released", "fixes security", "source"), [_release_row(r) for r in listed])
+        write_table(
+            sys.stdout, ("release", "released", "fixes security", "source"), [_release_row(r) for r in releases]
+        )
     return 0
 
 
@@ -120,25 +123,26 @@ def _source_lines(states: Sequence[SourceState]) -> Iterator[str]:
 
 def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
     name, now, until = arguments.branch, database.now(), arguments.until
+    support = Support(arguments.support) if arguments.support else None
     if arguments.clear:
-        if until or arguments.support:
+        if until or support:
             log.error("--clear goes with neither --until nor --support")
             return 2
-        if not database.run(partial(catalogue.unset_branch, branch=name, now=now)):
+        if not database.run(partial(branches.unset_branch, branch=name, now=now)):
             log.error("%s is not overridden", name)
             return 1
         return _tell(database, name, now.date())
-    if until is None and arguments.support == Support.EOL:
+    if until is None and support is None:
+        log.error("say until when it is supported (--until DATE), or where it stands (--support)")
+        return 2
+    if until and support and (support is Support.EOL) != (until < now.date()):
+        log.error("a branch that is supported until %s is not %s today", until, support)
+        return 2
+    if until is None and support is Support.EOL:
         until = now.date() - timedelta(days=1)
-    if until is None:
-        log.error("say until when it is supported: --until DATE")
-        return 2
-    known = database.run(catalogue.load_catalogue)
-    leads_to = _support_with(known, name, until, now.date())
-    if arguments.support and leads_to and arguments.support != leads_to:
-        log.error("supported until %s, %s is %s and not %s", until, name, leads_to, arguments.support)
-        return 2
-    override = partial(catalogue.set_branch, branch=name, supported_until=until, now=now, reason=arguments.reason)
+    override = partial(
+        branches.set_branch, branch=name, now=now, supported_until=until, support=support, reason=arguments.reason
+    )
     try:
         database.run(override)
     except UnknownBranch:
@@ -147,20 +151,16 @@ def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
     return _tell(database, name, now.date())
 
 
-def _support_with(known: Catalogue, name: str, until: date, today: date) -> Support | None:
-    """Where a branch would stand; None if there is no such branch."""
-    for branch in known.branches:
-        if branch.name == name:
-            others = tuple(other for other in known.branches if other is not branch)
-            return replace(known, branches=(*others, Branch(name, until))).support(branch.key, today)
-    return None
-
-
 def _tell(database: Database, name: str, today: date) -> int:
     changed = read_anew(database, today)
-    (row,) = (row for row in database.run(catalogue.list_branches) if row.branch == name)
-    end = f", until {row.supported_until} ({_according_to(row)})" if row.supported_until else ""
-    sys.stdout.write(f"{name}: {row.support}{end}; {changed} distinct versions mean something else now\n")
+    listed = database.run(branches.list_branches)
+    (row,) = (row for row in listed if row.branch == name)
+    end = f", until {row.supported_until}" if row.supported_until else ""
+    source = f" ({_according_to(row)})" if row.support_source else ""
+    sys.stdout.write(f"{name}: {row.support}{end}{source}; {changed} distinct versions mean something else now\n")
+    others = [other.branch for other in listed if other.support == row.support and other is not row]
+    if others and row.support in (Support.MAIN, Support.LATEST, Support.PREVIOUS):
+        log.warning("%s is called %s, too", ", ".join(others), row.support)
     return 0
 
 

@@ -13,7 +13,7 @@ from vmcrawl.commands.names import read_domain
 from vmcrawl.duration import format_duration
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
-from vmcrawl.store.show import Known, show
+from vmcrawl.store.show import Known, OpenAdvisory, show
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,14 @@ def _lines(known: Known, reason: str) -> Iterator[tuple[str, object]]:
     if sighting is not None:
         yield "version", f"{sighting.version} ({sighting.software}, {sighting.fork})"
         yield "release", f"{sighting.release}, branch {sighting.branch} ({sighting.support})"
-        yield "patched", {True: "yes", False: "no", None: "unknown"}[sighting.patched]
+        since = f", a newer release since {sighting.fix_available_on}" if sighting.fix_available_on else ""
+        yield "patched", f"{_PATCHED[sighting.patched]}{since}"
         yield "active users", sighting.active_users
         yield "first seen", f"{sighting.first_seen_at:%Y-%m-%d %H:%M:%S %Z}"
         yield "last seen", f"{sighting.last_seen_at:%Y-%m-%d %H:%M:%S %Z}"
+        yield from (("exposed to", _exposure(advisory)) for advisory in known.advisories)
+    for change in known.changes:
+        yield "moved", f"from {change.from_version} to {change.to_version}, seen {change.observed_at:%Y-%m-%d %H:%M %Z}"
     if row.nodeinfo_url:
         yield "NodeInfo", row.nodeinfo_url
     for cover in known.covers:
@@ -85,3 +89,11 @@ def _lines(known: Known, reason: str) -> Iterator[tuple[str, object]]:
     if row.failures:
         yield "failures in a row", row.failures
     yield "source", f"{row.source}, since {row.added_at:%Y-%m-%d}"
+
+
+def _exposure(advisory: OpenAdvisory) -> str:
+    fix = f"fixed in {advisory.fixed_in} on {advisory.fix_released_on}" if advisory.fixed_in else "no known fix"
+    return f"{advisory.ghsa_id} ({advisory.severity or 'severity unknown'}), {fix}"
+
+
+_PATCHED = {True: "yes", False: "no", None: "unknown"}

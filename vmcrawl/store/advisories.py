@@ -1,15 +1,15 @@
-"""Upstream's security advisories in the database: seeded, loaded, brought up to date, overridden."""
+"""Upstream's security advisories in the database: loaded, brought up to date, overridden."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 
 import psycopg
 from psycopg.rows import class_row
 
 from vmcrawl.advisory import Advisory, Override, apply_override, parse_advisory
-from vmcrawl.catalogue import SNAPSHOT_DATE, Catalogue
-from vmcrawl.store.catalogue import SNAPSHOT, changed, lock
+from vmcrawl.catalogue import Catalogue
+from vmcrawl.store.catalogue import changed, lock
 
 
 class UnknownAdvisory(ValueError):
@@ -35,19 +35,6 @@ class AdvisoryRow:
     override_reason: str | None
     instances: int
     active_users: int
-
-
-def seed_advisories(connection: psycopg.Connection, packaged: Sequence[Advisory]) -> bool:
-    """Fill an empty table with the packaged facts; False, and nothing is changed, if there are any."""
-    if _is_seeded(connection):
-        return False
-    with connection.transaction():
-        lock(connection)
-        if _is_seeded(connection):
-            return False
-        changed(connection)
-        _upsert(connection, packaged, SNAPSHOT, datetime.combine(SNAPSHOT_DATE, time(), UTC))
-    return True
 
 
 def load_advisories(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[Advisory, ...]:
@@ -111,11 +98,14 @@ def list_advisories(connection: psycopg.Connection) -> list[AdvisoryRow]:
         return cursor.execute(_LIST).fetchall()
 
 
-def _is_seeded(connection: psycopg.Connection) -> bool:
-    return connection.execute("SELECT FROM advisories LIMIT 1").fetchone() is not None
+def add_advisories(connection: psycopg.Connection, advisories: Sequence[Advisory], source: str, now: datetime) -> None:
+    """Add advisories, and correct those that are from the same source; for a transaction that holds the lock."""
+    _upsert(connection, advisories, source, now, " AND known.source = excluded.source")
 
 
-def _upsert(connection: psycopg.Connection, advisories: Sequence[Advisory], source: str, now: datetime) -> list[str]:
+def _upsert(
+    connection: psycopg.Connection, advisories: Sequence[Advisory], source: str, now: datetime, which: str = ""
+) -> list[str]:
     distinct = {advisory.ghsa_id: advisory for advisory in advisories}
     named = [(a.cve_id, a.ghsa_id) for a in distinct.values() if a.cve_id not in ("", a.ghsa_id)]
     connection.execute(
@@ -126,7 +116,7 @@ def _upsert(connection: psycopg.Connection, advisories: Sequence[Advisory], sour
         [[cve_id for cve_id, _ in named], [ghsa_id for _, ghsa_id in named]],
     )
     rows = connection.execute(
-        _UPSERT,
+        _UPSERT + which + " RETURNING ghsa_id",
         {
             **{name: [getattr(advisory, name) for advisory in distinct.values()] for name in _COLUMNS},
             "source": source,
@@ -183,7 +173,6 @@ WHERE (known.cve_id, known.severity, known.score, known.title, known.published, 
       (coalesce(nullif(excluded.cve_id, ''), known.cve_id), coalesce(nullif(excluded.severity, ''), known.severity),
        coalesce(excluded.score, known.score), excluded.title, coalesce(excluded.published, known.published),
        excluded.ranges, excluded.patched, excluded.ambiguous)
-RETURNING ghsa_id
 """
 _LIST = """
 WITH touched AS (

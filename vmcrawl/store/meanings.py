@@ -1,12 +1,13 @@
 """What the version strings mean, row by row: written as crawls come in, and read anew when the knowledge changes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import psycopg
 
 from vmcrawl.exposure import Reading
-from vmcrawl.store.catalogue import lock, stand
+from vmcrawl.store.branches import stand
+from vmcrawl.store.catalogue import lock
 
 #: Software, version, upstream version: what distinguishes one row of ``versions`` from another.
 Said = tuple[str | None, str | None, str | None]
@@ -38,7 +39,7 @@ def reclassify(connection: psycopg.Connection, read: Read, *, today: date, revis
             (software, version, upstream): read(software, version, upstream) for software, version, upstream in said
         }
         # A writer that was faster with a string has read it with what it knew: the stamps decide.
-        changed = _write(connection, readings, (parser, revision, today))
+        changed = _write(connection, readings, _parameters(readings, (parser, revision, today)))
         stand(connection, today)
         connection.execute(
             "UPDATE catalogue_state SET read_revision = %s, read_on = %s, read_parser = %s", [revision, today, parser]
@@ -49,40 +50,28 @@ def reclassify(connection: psycopg.Connection, read: Read, *, today: date, revis
 def write_versions(connection: psycopg.Connection, readings: Mapping[Said, Reading | None]) -> None:
     """Add the rows that a batch of crawls needs, and correct those that were read with older knowledge.
 
-    None, where a crawl was good and its version cannot be read, is a row without a meaning.
+    None, where a crawl was good and its version cannot be read, is a row without a meaning. What was read with
+    knowledge that is not the newest any more is written all the same, and marked to be read anew.
     """
-    if readings:
-        _write(connection, readings, (0, 0, date.min))
+    parameters = _parameters(readings, (0, 0, date.min))
+    # Nearly always all of it is known: hundreds of writers see the same few strings all day.
+    news = connection.execute(f"SELECT EXISTS ({_NEWS})", parameters).fetchone()
+    if news is None or not news[0]:
+        return
+    lock(connection)
+    _write(connection, readings, parameters)
+    knowledge = ((reading.revision, reading.read_on) for reading in readings.values() if reading is not None)
+    oldest = min(knowledge, default=(0, date.min))
+    connection.execute(
+        "UPDATE catalogue_state SET read_revision = NULL WHERE (revision, read_on) > (%s, %s::date)", oldest
+    )
 
 
 def _write(
-    connection: psycopg.Connection, readings: Mapping[Said, Reading | None], refused_by: tuple[int, int, date]
+    connection: psycopg.Connection, readings: Mapping[Said, Reading | None], parameters: Mapping[str, object]
 ) -> int:
-    """Returns how many rows are new or changed; ``refused_by`` stamps the strings that have no reading."""
-    stamps = [
-        refused_by if reading is None else (reading.meaning.parser, reading.revision, reading.read_on)
-        for reading in readings.values()
-    ]
-    meanings = [reading and reading.meaning for reading in readings.values()]
-    exposures = [_exposures(reading) for reading in readings.values()]
-    rows = connection.execute(
-        _WRITE_VERSIONS,
-        {
-            "software": [software for software, _, _ in readings],
-            "version": [version for _, version, _ in readings],
-            "upstream": [upstream for _, _, upstream in readings],
-            "release": [m and m.release for m in meanings],
-            "branch": [m and m.branch for m in meanings],
-            "fork": [m and m.fork for m in meanings],
-            "support": [m and str(m.support) for m in meanings],
-            "patched": [m and m.patched for m in meanings],
-            "fix": [reading and reading.fix_available_on for reading in readings.values()],
-            "exposures": exposures,
-            "parser": [parser for parser, _, _ in stamps],
-            "revision": [revision for _, revision, _ in stamps],
-            "read_on": [read_on for _, _, read_on in stamps],
-        },
-    ).fetchall()
+    """Returns how many rows are new or changed."""
+    rows = connection.execute(_WRITE_VERSIONS, parameters).fetchall()
     by_key = {(software, version, upstream or ""): id_ for id_, software, version, upstream in rows}
     _write_advisories(
         connection,
@@ -93,6 +82,32 @@ def _write(
         },
     )
     return len(rows)
+
+
+def _parameters(
+    readings: Mapping[Said, Reading | None], refused_by: tuple[int, int, date]
+) -> dict[str, Sequence[object]]:
+    """``refused_by`` (parser, revision, day) stamps the strings that have no reading."""
+    stamps = [
+        refused_by if reading is None else (reading.meaning.parser, reading.revision, reading.read_on)
+        for reading in readings.values()
+    ]
+    meanings = [reading and reading.meaning for reading in readings.values()]
+    return {
+        "software": [software for software, _, _ in readings],
+        "version": [version for _, version, _ in readings],
+        "upstream": [upstream for _, _, upstream in readings],
+        "release": [m and m.release for m in meanings],
+        "branch": [m and m.branch for m in meanings],
+        "fork": [m and m.fork for m in meanings],
+        "support": [m and str(m.support) for m in meanings],
+        "patched": [m and m.patched for m in meanings],
+        "fix": [reading and reading.fix_available_on for reading in readings.values()],
+        "exposures": [_exposures(reading) for reading in readings.values()],
+        "parser": [parser for parser, _, _ in stamps],
+        "revision": [revision for _, revision, _ in stamps],
+        "read_on": [read_on for _, _, read_on in stamps],
+    }
 
 
 def _exposures(reading: Reading | None) -> str:
@@ -119,11 +134,9 @@ def _write_advisories(connection: psycopg.Connection, readings: Mapping[int, Rea
         )
 
 
-# What is there already and means the same is not touched: hundreds of writers see the same few strings all day.
-# A reader that is older, in its parser, its catalogue or its day, than the one who wrote a row changes nothing.
-_WRITE_VERSIONS = """
-INSERT INTO versions (software, version, upstream_version, release, branch, fork, support, patched, fix_available_on,
-                      exposures, parser, revision, read_on)
+# What is there already and means the same is not touched. A reader that is older, in its parser, its catalogue or its
+# day, than the one who wrote a row changes nothing.
+_NEWS = """
 SELECT said.*
 FROM unnest(
     %(software)s::text[], %(version)s::text[], %(upstream)s::text[], %(release)s::text[], %(branch)s::text[],
@@ -141,6 +154,11 @@ WHERE known.id IS NULL
           IS DISTINCT FROM
           (said.release, said.branch, said.fork, said.support, said.patched, said.fix_available_on,
            said.exposures, said.parser)
+"""
+_WRITE_VERSIONS = f"""
+INSERT INTO versions (software, version, upstream_version, release, branch, fork, support, patched, fix_available_on,
+                      exposures, parser, revision, read_on)
+{_NEWS}
 ORDER BY said.software COLLATE "C", said.version COLLATE "C", coalesce(said.upstream_version, '') COLLATE "C"
 ON CONFLICT (software, version, coalesce(upstream_version, '')) DO UPDATE
 SET release = excluded.release, branch = excluded.branch, fork = excluded.fork, support = excluded.support,

@@ -9,9 +9,8 @@ from importlib.resources import files
 import psycopg
 
 from vmcrawl.advisory import packaged_advisories
-from vmcrawl.catalogue import packaged_catalogue
-from vmcrawl.store.advisories import seed_advisories
-from vmcrawl.store.catalogue import seed_catalogue
+from vmcrawl.catalogue import SNAPSHOT_DATE, packaged_catalogue
+from vmcrawl.store.snapshot import is_taken_in, take_in
 
 #: Any number will do, as long as nothing else in the same database takes this advisory lock.
 _LOCK = 0x766D_6372_6177_6C00
@@ -79,14 +78,12 @@ def pending(connection: psycopg.Connection, known: Sequence[Migration] | None = 
 def prepare(connection: psycopg.Connection, retention: timedelta) -> list[str]:
     """What every command that writes does first: :func:`migrate`, and publish for as long as the settings say.
 
-    A database that knows nothing of upstream yet gets the facts that ship inside the package.
+    A database that does not have them yet gets the facts that ship inside the package.
     """
     applied = migrate(connection)
-    seeded = connection.execute("SELECT EXISTS (SELECT FROM releases) AND EXISTS (SELECT FROM advisories)").fetchone()
     # Asked first, since reading the packaged facts takes a tenth of a second.
-    if seeded is None or not seeded[0]:
-        seed_catalogue(connection, packaged_catalogue())
-        seed_advisories(connection, packaged_advisories())
+    if not is_taken_in(connection, SNAPSHOT_DATE):
+        take_in(connection, SNAPSHOT_DATE, packaged_catalogue(), packaged_advisories())
     connection.execute(
         "UPDATE publication SET retention = %(retention)s WHERE retention <> %(retention)s", {"retention": retention}
     )
