@@ -12,9 +12,9 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address advisory affected builds catalogue coding delay document domain duration exclusion exposure failure fork
-    instance meaning nodeinfo observation outcome pace ranges reading robots schedule settings upstream url version
-    wellknown wire snapshot
+    address advisory affected answer builds catalogue coding delay document domain duration exclusion exposure failure
+    fork instance meaning nodeinfo observation orders outcome pace ranges reading robots schedule settings snapshot
+    target upstream url version wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",
@@ -30,6 +30,7 @@ DOORS = "cli commands config config_values __main__"
 OWNERS = {
     "argparse": "cli commands",
     "defusedxml": "wellknown",
+    "httptools": "answer",
     "idna": "domain",
     "multiprocessing": "pool worker",
     "prometheus_client": "exporter",

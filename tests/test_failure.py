@@ -1,12 +1,12 @@
 """What errors of the network say about a server, by type and number; the common ones are met over real sockets."""
 
 import errno
-import http.client
 import os
 import ssl
 
 import pytest
 
+from vmcrawl.answer import BrokenAnswer, HungUp, OverlongHead
 from vmcrawl.failure import hung_up, outcome_of
 from vmcrawl.outcome import Outcome
 
@@ -46,11 +46,9 @@ def test_each_number_of_the_kernel_has_its_meaning_or_is_our_own_failure(code, e
         (ssl.SSLZeroReturnError(6, "closed"), Outcome.CONNECTION_RESET),
         (ssl.SSLSyscallError(5, "syscall"), Outcome.CONNECTION_RESET),
         (ssl.SSLError(1, "alert"), Outcome.TLS_HANDSHAKE),
-        (http.client.RemoteDisconnected(""), Outcome.CONNECTION_RESET),
-        (http.client.BadStatusLine("x"), Outcome.CONNECTION_RESET),
-        (http.client.IncompleteRead(b""), Outcome.CONNECTION_RESET),
-        (http.client.LineTooLong("header"), Outcome.TOO_LARGE),
-        (http.client.HTTPException("got more than 100 headers"), Outcome.TOO_LARGE),
+        (HungUp("without a word"), Outcome.CONNECTION_RESET),
+        (BrokenAnswer("no HTTP"), Outcome.CONNECTION_RESET),
+        (OverlongHead("no end"), Outcome.TOO_LARGE),
     ],
 )
 def test_each_type_has_its_meaning(error, expected):
@@ -73,10 +71,10 @@ def test_openssl_without_memory_is_our_own_failure():
         (ConnectionResetError(errno.ECONNRESET, ""), True),
         (BrokenPipeError(errno.EPIPE, ""), True),
         (ssl.SSLEOFError(8, "EOF"), True),
-        (http.client.RemoteDisconnected(""), True),
+        (HungUp("without a word"), True),
         (TimeoutError("timed out"), False),
         (ssl.SSLError(1, "alert"), False),
-        (http.client.BadStatusLine("x"), False),
+        (BrokenAnswer("no HTTP"), False),
     ],
 )
 def test_the_end_of_an_idle_connection_is_told_from_other_failures(error, expected):

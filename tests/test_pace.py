@@ -33,3 +33,15 @@ def test_the_most_is_never_exceeded(most):
     assert Pace(most).in_flight == most
     assert Pace(most).after(9.0, busy=0.0).in_flight == most
     assert Pace(most).after(9.0, busy=1.0).in_flight == most
+
+
+def test_as_much_is_claimed_ahead_as_half_a_second_needs():
+    pace = Pace(128)
+    assert pace.ahead == 0
+    for _ in range(10):
+        pace = pace.after(0.5, busy=0.5, finished=50)
+    assert pace.ahead == pytest.approx(50, abs=1)
+    assert Pace(128).after(0.5, busy=0.5, finished=5_000).ahead == 256
+    for _ in range(20):
+        pace = pace.after(0.5, busy=0.5, finished=0)
+    assert pace.ahead == 0

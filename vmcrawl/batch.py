@@ -14,6 +14,7 @@ from vmcrawl.domain import Domain
 from vmcrawl.knowledge import read_anew
 from vmcrawl.machine import is_gone, process_identity, usable_cores
 from vmcrawl.observation import Observation
+from vmcrawl.orders import Orders, Progress
 from vmcrawl.outcome import Outcome
 from vmcrawl.pool import Death, Pool, Watch
 from vmcrawl.schedule import next_appointment
@@ -24,7 +25,6 @@ from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.results import Result
 from vmcrawl.store.runs import RunStatus
-from vmcrawl.worker import Orders, Progress
 
 log = logging.getLogger(__name__)
 

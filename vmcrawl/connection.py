@@ -1,6 +1,5 @@
-"""One TLS connection to one host: a request out, an answer in, again and again; ``http.client`` reads the answer."""
+"""One TLS connection to one host: a request out, an answer in, again and again."""
 
-import http.client
 import select
 import socket
 import ssl
@@ -8,10 +7,12 @@ import threading
 from collections.abc import Iterator
 
 from vmcrawl.address import Address
+from vmcrawl.answer import Answer
 from vmcrawl.deadline import Budget
 from vmcrawl.tls import BudgetedSocket, secure
 
-_PIECE = 64 * 1024
+#: A record of TLS holds no more (RFC 8446, 5.1), and one read brings one record.
+_PIECE = 16 * 1024
 
 
 class OpenSockets:
@@ -59,7 +60,7 @@ class Connection:
         #: An answer has come over it.
         self.used = False
         self._open = sockets
-        self._answer: http.client.HTTPResponse | None = None
+        self._answer: Answer | None = None
         self._socket = secure(raw, context, host, budget)
         sockets.add(self._socket)
         try:
@@ -68,26 +69,33 @@ class Connection:
             self.close()
             raise
 
-    def ask(self, head: bytes) -> http.client.HTTPResponse:
+    def ask(self, head: bytes) -> Answer:
         """Send one request without a body, read the head of its answer.
 
-        Raises ``OSError``, ``HTTPException`` and what the budget raises; the connection is of no more use then.
+        Raises ``OSError``, :class:`vmcrawl.answer.BrokenAnswer`, :class:`vmcrawl.answer.OverlongHead` and what the
+        budget raises; the connection is of no more use then.
         """
         self._socket.sendall(head)
-        answer = _Answer(self._socket, method="GET")
-        self._answer = answer
-        answer.begin()
+        self._answer = answer = Answer()
+        while not answer.head:
+            answer.feed(self._socket.recv(_PIECE))
         self.used = True
         return answer
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body of the last answer, without the framing, in pieces as they come in; raises as :meth:`ask` does."""
+        answer = self._answer
+        while answer is not None:
+            if piece := answer.take_body():
+                yield piece
+            if answer.ended:
+                return
+            answer.feed(self._socket.recv(_PIECE))
 
     def finish(self) -> bool:
         """Forget the answer; says whether the connection can carry another request (all of the answer was read)."""
         answer, self._answer = self._answer, None
-        if answer is None:
-            return True
-        done = answer.isclosed() and not answer.will_close
-        answer.close()
-        return done
+        return answer is None or answer.reusable
 
     def stale(self) -> bool:
         """Whether something has arrived that nobody asked for: mostly the end of the connection."""
@@ -100,35 +108,6 @@ class Connection:
         self.finish()
         self._open.discard(self._socket)
         self._socket.close()
-
-
-def read_pieces(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The body as it came, without the framing, in pieces of at most 64 KiB.
-
-    Raises ``IncompleteRead`` if it is shorter than announced (RFC 9112, 8) or its chunks are malformed, and what the
-    socket raises.
-    """
-    while True:
-        try:
-            piece = answer.read(_PIECE)
-        except ValueError as error:
-            # What http.client makes of a negative chunk size.
-            raise http.client.IncompleteRead(b"") from error
-        if not piece:
-            break
-        yield piece
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
-
-
-class _Answer(http.client.HTTPResponse):
-    def _read_status(self) -> tuple[str, int, str]:
-        """Read the status line, past any interim answer (RFC 9110, 15.2); ``http.client`` knows but 100 of them."""
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 100 < status < 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
 
 
 def _shut(each: BudgetedSocket) -> None:

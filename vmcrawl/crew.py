@@ -9,47 +9,48 @@ from vmcrawl.store.claims import Claim
 
 
 class Crew:
-    """At most ``size`` threads, started as there is work for them.
+    """Threads that crawl what is given to them, at most ``allowed`` at a time; more can be given, and waits.
 
     ``crawl_one`` must not raise; if it does all the same, :meth:`collect` raises that in the caller's thread: a bug
     ends the process loudly instead of leaving a domain in flight for ever.
     """
 
-    def __init__(self, size: int, crawl_one: Callable[[Claim], Observation]) -> None:
-        self.size = size
+    def __init__(self, allowed: int, crawl_one: Callable[[Claim], Observation]) -> None:
+        self._allowed = allowed
         self._crawl_one = crawl_one
         self._waiting: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._finished: queue.SimpleQueue[Observation | BaseException] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._open = 0
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._started = 0
 
     @property
-    def idle(self) -> int:
-        """How many claims more could be crawled at once."""
-        return self.size - self._open
+    def waiting(self) -> int:
+        """How many claims no thread has begun."""
+        return self._waiting.qsize()
+
+    def allow(self, number: int) -> None:
+        """Let so many be crawled at a time. Threads come as there is work for them, and go after their crawl."""
+        self._allowed = number
+        self._reinforce()
 
     def give(self, claims: Iterable[Claim]) -> None:
-        """Hand claims to the threads; never more than :attr:`idle` at a time."""
+        """Hand claims to the threads."""
         for claim in claims:
-            self._open += 1
-            if len(self._threads) < self._open:
-                self._threads.append(threading.Thread(target=self._work, name=f"crawler-{self._open}", daemon=True))
-                self._threads[-1].start()
             self._waiting.put(claim)
+        self._reinforce()
 
-    def collect(self, timeout_seconds: float, at_most: int) -> list[Observation]:
-        """Take what is finished, waiting up to ``timeout_seconds`` for the first."""
+    def collect(self) -> list[Observation]:
+        """Take what is finished."""
         observations: list[Observation] = []
         try:
-            while len(observations) < at_most:
-                finished = self._finished.get(block=not observations, timeout=timeout_seconds)
+            while True:
+                finished = self._finished.get_nowait()
                 if isinstance(finished, BaseException):
                     raise finished
                 observations.append(finished)
         except queue.Empty:
-            pass
-        self._open -= len(observations)
-        return observations
+            return observations
 
     def take_back(self) -> list[Claim]:
         """Take back what no thread has begun."""
@@ -59,18 +60,34 @@ class Crew:
                 claims.append(claim)
         except queue.Empty:
             pass
-        self._open -= len(claims)
         return claims
 
     def dismiss(self) -> None:
         """Let the threads end when they have finished what they are doing."""
-        for _ in self._threads:
-            self._waiting.put(None)
+        with self._lock:
+            for _ in range(self._threads):
+                self._waiting.put(None)
+
+    def _reinforce(self) -> None:
+        with self._lock:
+            for _ in range(min(self._waiting.qsize(), self._allowed - self._threads)):
+                self._threads += 1
+                self._started += 1
+                threading.Thread(target=self._work, name=f"crawler-{self._started}", daemon=True).start()
 
     def _work(self) -> None:
-        while (claim := self._waiting.get()) is not None:
+        while not self._is_surplus() and (claim := self._waiting.get()) is not None:
             try:
                 self._finished.put(self._crawl_one(claim))
             except BaseException as error:  # noqa: BLE001 - raised again by collect, in the thread that can end us
                 self._finished.put(error)
                 return
+
+    def _is_surplus(self) -> bool:
+        if self._threads <= self._allowed:
+            return False
+        with self._lock:
+            if self._threads <= self._allowed:
+                return False
+            self._threads -= 1
+            return True

@@ -59,6 +59,9 @@ def clean_text(value: str, limit: int) -> str:
     lone surrogates and unassigned code points become one space per run; the result has at most ``limit`` characters,
     the last of them ``…`` where something was cut off.
     """
+    if len(value) <= limit and value.isprintable() and value.isascii():
+        # What nearly every text is.
+        return " ".join(value.split())
     # Characters beyond a few times the limit cannot show; a long text need not be read whole.
     kept = "".join(" " if _is_unprintable(character) else character for character in value[: 4 * limit + 64])
     line = " ".join(kept.split())

@@ -1,9 +1,9 @@
 """What an error of the network says about the server: a pure judgement by type, errno and OpenSSL's reason."""
 
 import errno
-import http.client
 import ssl
 
+from vmcrawl.answer import BrokenAnswer, HungUp, OverlongHead
 from vmcrawl.outcome import Outcome
 
 #: No route to the host or its network, told by the kernel or by a router (ICMP, RFC 1122 4.2.3.9). EACCES is what
@@ -25,15 +25,17 @@ _UNREACHABLE = frozenset(
 _HUNG_UP = frozenset({errno.ECONNABORTED, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE, errno.ESHUTDOWN})
 
 
-def outcome_of(error: OSError | http.client.HTTPException, *, answered: bool) -> Outcome | None:
+def outcome_of(error: OSError | BrokenAnswer | OverlongHead, *, answered: bool) -> Outcome | None:
     """The outcome of a crawl that ended in ``error``; ``None`` if it is none of the server's doing.
 
     ``answered``: bytes of an answer had arrived. A server that hangs up during the TLS handshake has hung up without
     an answer (``connection_reset``); ``tls_handshake`` is for those that answer it, with an alert or with something
     that isn't TLS. An answer that isn't HTTP counts as none. Running out of files or memory is our own failure.
     """
-    if isinstance(error, http.client.HTTPException):
-        return _of_http(error)
+    if isinstance(error, OverlongHead):
+        return Outcome.TOO_LARGE
+    if isinstance(error, BrokenAnswer):
+        return Outcome.CONNECTION_RESET
     if isinstance(error, ssl.SSLError):
         return _of_tls(error, answered=answered)
     if isinstance(error, TimeoutError):
@@ -47,18 +49,11 @@ def outcome_of(error: OSError | http.client.HTTPException, *, answered: bool) ->
     return None
 
 
-def hung_up(error: OSError | http.client.HTTPException) -> bool:
+def hung_up(error: OSError | BrokenAnswer | OverlongHead) -> bool:
     """Whether the other side closed the connection, as it may do with one that has been idle (RFC 9112, 9.3.1)."""
     if isinstance(error, ssl.SSLError):
         return isinstance(error, _TLS_ENDS)
-    return isinstance(error, http.client.RemoteDisconnected) or getattr(error, "errno", None) in _HUNG_UP
-
-
-def _of_http(error: http.client.HTTPException) -> Outcome:
-    # http.client has no type of its own for "got more than 100 headers".
-    if isinstance(error, http.client.LineTooLong) or type(error) is http.client.HTTPException:
-        return Outcome.TOO_LARGE
-    return Outcome.CONNECTION_RESET
+    return isinstance(error, HungUp) or getattr(error, "errno", None) in _HUNG_UP
 
 
 def _of_tls(error: ssl.SSLError, *, answered: bool) -> Outcome | None:

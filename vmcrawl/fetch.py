@@ -1,18 +1,15 @@
 """The network as one crawl may use it: a GET to a stranger's server, bounded in time and size, its failures named."""
 
-import contextlib
-import http.client
 import ssl
 import threading
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote, urlsplit
 
 from vmcrawl.address import Address, connectable, parse_literal, refusal
+from vmcrawl.answer import Answer, BrokenAnswer, OverlongHead, field_text, media_type
 from vmcrawl.coding import ACCEPT_ENCODING, BadCoding, Overlong, UnknownCoding, decode, parse_codings
-from vmcrawl.connection import Connection, OpenSockets, read_pieces
+from vmcrawl.connection import Connection, OpenSockets
 from vmcrawl.deadline import Budget, OutOfBytes, Stopped
 from vmcrawl.dial import dial
 from vmcrawl.document import clean_text
@@ -22,6 +19,7 @@ from vmcrawl.observation import CrawlFailed
 from vmcrawl.outcome import Outcome
 from vmcrawl.resolver import Resolver
 from vmcrawl.settings import HttpSettings, NetworkSettings
+from vmcrawl.target import Target, parse_target
 from vmcrawl.tls import make_context
 from vmcrawl.wire import Request, Response, Turn
 
@@ -29,6 +27,8 @@ from vmcrawl.wire import Request, Response, Turn
 _DRAINED_BYTES = 64 * 1024
 _DRAINED_SECONDS = 1.0
 _PIECE = 64 * 1024
+#: What a connection ends with when it does not end well.
+_BROKEN = (OSError, BrokenAnswer, OverlongHead)
 
 
 class Client:
@@ -48,6 +48,9 @@ class Client:
         self.network = network
         self.headers = f"User-Agent: {user_agent}\r\nAccept-Encoding: {ACCEPT_ENCODING}\r\n"
         self.context: ssl.SSLContext = make_context(network.ca_file)
+        self.connect_seconds = http.connect_timeout.total_seconds()
+        self.read_seconds = http.read_timeout.total_seconds()
+        self.request_seconds = http.request_timeout.total_seconds()
         self.sockets = OpenSockets()
         self.stopping = threading.Event()
         self.resolver = Resolver(network.nameservers, network.dns_timeout)
@@ -79,7 +82,7 @@ class FetchSession:
 
     def __init__(self, client: Client, timeout: timedelta) -> None:
         self._client = client
-        self._budget = Budget(timeout.total_seconds(), client.http.read_timeout.total_seconds(), client.stopping)
+        self._budget = Budget(timeout.total_seconds(), client.read_seconds, client.stopping)
         self._connections: dict[str, Connection] = {}
         #: Requests sent so far.
         self.requests = 0
@@ -101,15 +104,13 @@ class FetchSession:
         Raises :class:`CrawlFailed` for every failure of the other side; ``ValueError`` for a URL that is not https on
         its usual port, and ``OSError`` for failures of ours (no files or memory left), which are bugs.
         """
-        target = _parse(request.url)
+        target = parse_target(request.url)
         try:
             hold = self._wait_for_host(target.host)
             try:
                 if turn is not None:
                     turn.begin()
-                self._budget.start_request(
-                    self._client.http.request_timeout.total_seconds(), self._client.http.max_wire_bytes
-                )
+                self._budget.start_request(self._client.request_seconds, self._client.http.max_wire_bytes)
                 response = self._get(target, request)
                 if turn is not None:
                     turn.end(response)
@@ -129,7 +130,7 @@ class FetchSession:
         if stopped:
             raise CrawlFailed(Outcome.TIMEOUT, "the crawler is stopping")
 
-    def _get(self, target: "_Target", request: Request) -> Response:
+    def _get(self, target: Target, request: Request) -> Response:
         visit = _Visit(self._client.gate, self._budget)
         try:
             known = self._connections.get(target.host)
@@ -140,7 +141,7 @@ class FetchSession:
         except OutOfBytes as error:
             limit = self._client.http.max_wire_bytes
             raise _failed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes") from error
-        except (OSError, http.client.HTTPException) as error:
+        except _BROKEN as error:
             outcome = outcome_of(error, answered=self._budget.received > 0)
             if outcome is None:
                 raise
@@ -150,7 +151,7 @@ class FetchSession:
         finally:
             visit.end()
 
-    def _addresses(self, target: "_Target") -> tuple[Address, ...]:
+    def _addresses(self, target: Target) -> tuple[Address, ...]:
         """All addresses of the host, in the order to try them; one that may not be asked refuses the host."""
         try:
             literal = parse_literal(target.host)
@@ -168,16 +169,14 @@ class FetchSession:
         with self._budget.ours():
             return self._client.resolver.resolve(host)
 
-    def _ask(
-        self, target: "_Target", accept: str, addresses: tuple[Address, ...], visit: "_Visit"
-    ) -> http.client.HTTPResponse:
+    def _ask(self, target: Target, accept: str, addresses: tuple[Address, ...], visit: "_Visit") -> Answer:
         head = f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{self._client.headers}Accept: {accept}\r\n\r\n"
         connection = self._connections.get(target.host)
         if connection is not None and not connection.stale():
             self.requests += 1
             try:
                 return connection.ask(head.encode())
-            except (OSError, http.client.HTTPException) as error:
+            except _BROKEN as error:
                 # A server may close an idle connection just as we use it (RFC 9112, 9.3.1): that is no failure,
                 # unless it had begun to answer.
                 if not hung_up(error) or self._budget.received:
@@ -193,40 +192,41 @@ class FetchSession:
         self.requests += 1
         return connection.ask(head.encode())
 
-    def _connect(self, target: "_Target", addresses: tuple[Address, ...]) -> Connection:
+    def _connect(self, target: Target, addresses: tuple[Address, ...]) -> Connection:
         client = self._client
-        limit = client.http.connect_timeout.total_seconds()
-        raw, address = dial(addresses, client.network.port, limit, self._budget)
+        raw, address = dial(addresses, client.network.port, client.connect_seconds, self._budget)
         connection = Connection(raw, address, target.server_name, client.context, self._budget, client.sockets)
         self._connections[target.host] = connection
         return connection
 
-    def _receive(self, host: str, request: Request, answer: http.client.HTTPResponse) -> Response:
+    def _receive(self, host: str, request: Request, answer: Answer) -> Response:
         if 200 <= answer.status < 300:
-            body = self._read_body(request, answer)
+            body = self._read_body(host, request, answer)
         else:
             body = b""
-            self._drain(answer)
+            self._drain(host, answer)
         if not self._connections[host].finish():
             self._drop(host)
         return Response(
             request.url,
             answer.status,
-            _media_type(answer.headers.get("Content-Type", "")),
+            media_type(answer.headers.get("content-type", "")),
             body,
-            _header_text(answer.headers.get("Location")),
-            _header_text(answer.headers.get("Retry-After")),
+            field_text(answer.headers.get("location")),
+            field_text(answer.headers.get("retry-after")),
         )
 
-    def _read_body(self, request: Request, answer: http.client.HTTPResponse) -> bytes:
+    def _read_body(self, host: str, request: Request, answer: Answer) -> bytes:
         limit = self._client.http.max_body_bytes
         cut = request.truncate_at
         if cut is None and answer.length is not None and answer.length > self._client.http.max_wire_bytes:
             raise OutOfBytes
         body = bytearray()
         try:
-            codings = parse_codings(answer.headers.get("Content-Encoding", ""))
-            for piece in decode(read_pieces(answer), codings, limit if cut is None else max(limit, cut + _PIECE)):
+            codings = parse_codings(answer.headers.get("content-encoding", ""))
+            for piece in decode(
+                self._connections[host].pieces(), codings, limit if cut is None else max(limit, cut + _PIECE)
+            ):
                 body += piece
                 if cut is not None and len(body) > cut:
                     del body[cut:]
@@ -240,20 +240,22 @@ class FetchSession:
             raise _failed(Outcome.BAD_JSON, f"{request.url}: {error}") from error
         return bytes(body)
 
-    def _drain(self, answer: http.client.HTTPResponse) -> None:
+    def _drain(self, host: str, answer: Answer) -> None:
         """Read past a body that nobody needs, if it is short; a connection that it is left on gets closed."""
         if not answer.chunked and (answer.length is None or answer.length > _DRAINED_BYTES):
             return
         self._budget.shorten_request(_DRAINED_SECONDS, _DRAINED_BYTES)
         try:
-            for _ in read_pieces(answer):
+            for _ in self._connections[host].pieces():
                 pass
-        except (OSError, OutOfBytes, http.client.HTTPException) as error:
+        except (OutOfBytes, *_BROKEN) as error:
             # The status has come: that the rest does not is no failure of the request, unless it is one of ours.
             if isinstance(error, OSError) and outcome_of(error, answered=True) is None:
                 raise
 
     def _wait_for_host(self, host: str) -> Hold:
+        if hold := self._client.gate.try_host(host):
+            return hold
         with self._budget.ours():
             return self._client.gate.hold_host(host)
 
@@ -277,8 +279,10 @@ class _Visit:
         if address == self._address:
             return
         self.end()
-        with self._budget.ours():
-            self._hold = self._gate.hold_address(address)
+        self._hold = self._gate.try_address(address)
+        if self._hold is None:
+            with self._budget.ours():
+                self._hold = self._gate.hold_address(address)
         self._address = address
 
     def end(self) -> None:
@@ -288,50 +292,7 @@ class _Visit:
         self._hold = self._address = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a URL leads: ``host`` as in the Host header, ``server_name`` as in a certificate, ``path`` with query."""
-
-    host: str
-    server_name: str
-    path: str
-
-
-def _parse(url: str) -> _Target:
-    parts = urlsplit(url)
-    name = parts.hostname
-    if parts.scheme != "https" or not name or parts.username is not None or parts.port not in (None, 443):
-        raise ValueError(f"{url!r} is not a plain https URL")
-    name = name.removesuffix(".")
-    path = parts.path or "/"
-    if parts.query:
-        path += "?" + parts.query
-    return _Target(f"[{name}]" if ":" in name else name, name, quote(path, safe=_PATH_CHARACTERS))
-
-
-#: What stays as it is in a path with a query (RFC 3986, 3.3 and 3.4); all else, spaces and controls too, is escaped.
-_PATH_CHARACTERS = "/?%:@!$&'()*+,;=-._~[]|"
-
-
-#: The longest line of a header that ``http.client`` takes.
-_LONGEST_VALUE = 1 << 16
-_LONGEST_TYPE, _LONGEST_REASON, _LONGEST_DETAIL = 100, 200, 500
-
-
-def _media_type(header: str) -> str:
-    """The media type without parameters; what cannot be shown as it is ends in ``?``, as no media type does."""
-    media_type = header.partition(";")[0].partition(",")[0].strip().lower()
-    shown = clean_text(media_type, _LONGEST_TYPE)
-    return shown if shown == media_type else f"{shown}?"
-
-
-def _header_text(value: str | None) -> str | None:
-    """A header's value as one printable line; UTF-8 that a server sent raw is read as such."""
-    if value is None:
-        return None
-    with contextlib.suppress(UnicodeError):
-        value = value.encode("latin-1").decode()
-    return clean_text(value, _LONGEST_VALUE)
+_LONGEST_REASON, _LONGEST_DETAIL = 200, 500
 
 
 def _failed(outcome: Outcome, detail: str) -> CrawlFailed:
@@ -339,7 +300,7 @@ def _failed(outcome: Outcome, detail: str) -> CrawlFailed:
     return CrawlFailed(outcome, clean_text(detail, _LONGEST_DETAIL))
 
 
-def _explain(error: OSError | http.client.HTTPException) -> str:
+def _explain(error: OSError | BrokenAnswer | OverlongHead) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError):

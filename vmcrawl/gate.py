@@ -9,7 +9,9 @@ import stat
 import tempfile
 import threading
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from vmcrawl.address import Address
 from vmcrawl.deadline import Stopped
@@ -39,13 +41,13 @@ def default_lock_file() -> Path:
 class _Queue:
     """Who of this process holds slots of one host or address, and how many wait for one."""
 
-    freed: threading.Condition
     held: set[int] = field(default_factory=set)
     waiting: int = 0
+    #: Made when somebody has to wait, which is rare.
+    freed: threading.Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """The right to make one request; give it back with :meth:`Gate.release`."""
 
     key: int
@@ -73,14 +75,21 @@ class Gate:
         self._first = os.getpid()
         self._file = None if lock_file is None else _open_private(lock_file)
 
+    def try_host(self, host: str) -> Hold | None:
+        """Take the only slot of ``host``; None: one has to wait for it. Raises :class:`Stopped`."""
+        return self._try(_host_key(host), 1)
+
     def hold_host(self, host: str) -> Hold:
         """Wait for the only slot of ``host``; raises :class:`Stopped`."""
-        return self._hold(_hash(host) % _ADDRESSES_FROM, 1)
+        return self._hold(_host_key(host), 1)
+
+    def try_address(self, address: Address) -> Hold | None:
+        """Take one of the slots of ``address``; None: one has to wait for it. Raises :class:`Stopped`."""
+        return self._try(_address_key(address), self._per_address)
 
     def hold_address(self, address: Address) -> Hold:
         """Wait for one of the slots of ``address``; raises :class:`Stopped`."""
-        places = _ADDRESSES_FROM // _BYTES_PER_ADDRESS - 1
-        return self._hold(_ADDRESSES_FROM + _hash(str(address)) % places * _BYTES_PER_ADDRESS, self._per_address)
+        return self._hold(_address_key(address), self._per_address)
 
     def release(self, hold: Hold) -> None:
         """Give a slot back and wake one who waits for it."""
@@ -89,7 +98,7 @@ class Gate:
             queue.held.discard(hold.slot)
             if self._file is not None:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, hold.key + hold.slot)
-            if queue.waiting:
+            if queue.waiting and queue.freed is not None:
                 queue.freed.notify()
             elif not queue.held:
                 del self._queues[hold.key]
@@ -99,7 +108,8 @@ class Gate:
         with self._lock:
             self._stopped = True
             for queue in self._queues.values():
-                queue.freed.notify_all()
+                if queue.freed is not None:
+                    queue.freed.notify_all()
 
     def close(self) -> None:
         """Close the lock file, and with it all that this process holds."""
@@ -107,11 +117,30 @@ class Gate:
             os.close(self._file)
             self._file = None
 
+    def _try(self, key: int, slots: int) -> Hold | None:
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            queue = self._queues.get(key)
+            if queue is None:
+                queue = self._queues[key] = _Queue()
+            elif queue.waiting:
+                return None
+            slot = self._try_slots(key, slots, queue.held)
+            if slot is not None:
+                queue.held.add(slot)
+                return Hold(key, slot)
+            if not queue.held:
+                del self._queues[key]
+            return None
+
     def _hold(self, key: int, slots: int) -> Hold:
         with self._lock:
             queue = self._queues.get(key)
             if queue is None:
-                queue = self._queues[key] = _Queue(threading.Condition(self._lock))
+                queue = self._queues[key] = _Queue()
+            if queue.freed is None:
+                queue.freed = threading.Condition(self._lock)
             queue.waiting += 1
             try:
                 while True:
@@ -131,9 +160,22 @@ class Gate:
 
     def _try_slots(self, key: int, slots: int, held: set[int]) -> int | None:
         # Processes that begin at different slots get in each other's way less.
-        order = ((self._first + each) % slots for each in range(slots))
-        free = (slot for slot in order if slot not in held)
-        return next((slot for slot in free if self._file is None or _try_lock(self._file, key + slot)), None)
+        for each in range(self._first, self._first + slots):
+            slot = each % slots
+            if slot not in held and (self._file is None or _try_lock(self._file, key + slot)):
+                return slot
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _host_key(host: str) -> int:
+    return _hash(host) % _ADDRESSES_FROM
+
+
+@lru_cache(maxsize=4096)
+def _address_key(address: Address) -> int:
+    places = _ADDRESSES_FROM // _BYTES_PER_ADDRESS - 1
+    return _ADDRESSES_FROM + _hash(str(address)) % places * _BYTES_PER_ADDRESS
 
 
 def _hash(name: str) -> int:

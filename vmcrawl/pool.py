@@ -10,7 +10,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
-from vmcrawl.worker import Orders, Progress, Word, work
+from vmcrawl.orders import Orders, Progress, Word
+from vmcrawl.worker import work
 
 log = logging.getLogger(__name__)
 

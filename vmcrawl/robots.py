@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -28,6 +29,11 @@ def reduce_robots(body: bytes, agent: str) -> str:
     Patterns are normalised (2.2.2), of several crawl delays (seconds) the largest is kept. Never raises: what is not
     robots.txt has no rules.
     """
+    # Most servers send one of a few files that come with the software.
+    return (_reduce_known if len(body) <= _SMALL_BYTES else _reduce)(body, agent)
+
+
+def _reduce(body: bytes, agent: str) -> str:
     named, everybody = _Group(), _Group()
     current: list[_Group] = []
     for line in _records(_text(body)):
@@ -48,6 +54,10 @@ def reduce_robots(body: bytes, agent: str) -> str:
     return "".join(["User-agent: *\n", *lines]) if lines else ""
 
 
+_SMALL_BYTES = 2048
+_reduce_known = lru_cache(maxsize=256)(_reduce)
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The rules of one host for us."""
@@ -57,6 +67,8 @@ class Rules:
     #: Patterns without a star, by whether they allow; those with one, which must be tried one by one.
     _plain: dict[str, bool] = field(default_factory=dict)
     _starred: tuple[tuple[str, bool], ...] = ()
+    #: Those that occur among the plain ones, the longest first.
+    _lengths: tuple[int, ...] = ()
 
     def allows(self, url: str) -> bool:
         """Whether ``url`` (https, as :mod:`vmcrawl.url` makes them) may be asked for.
@@ -72,10 +84,10 @@ class Rules:
         return not decisive or _verdict(decisive, path)
 
     def _plain_matches(self, path: str) -> Iterator[tuple[str, bool]]:
-        if not self._plain:
-            return
-        for candidate in (f"{path}$", *(path[:length] for length in range(len(path), 0, -1))):
-            if candidate in self._plain:
+        if (whole := f"{path}$") in self._plain:
+            yield whole, self._plain[whole]
+        for length in self._lengths:
+            if length <= len(path) and (candidate := path[:length]) in self._plain:
                 yield candidate, self._plain[candidate]
 
     def _starred_matches(self, path: str) -> Iterator[tuple[str, bool]]:
@@ -86,6 +98,10 @@ class Rules:
 
 def parse_rules(reduced: str) -> Rules:
     """Read what :func:`reduce_robots` wrote; never raises, lines of another make are left out."""
+    return (_parse_known if len(reduced) <= _SMALL_BYTES else _parse)(reduced)
+
+
+def _parse(reduced: str) -> Rules:
     delay: float | None = None
     plain: dict[str, bool] = {}
     starred: dict[str, bool] = {}
@@ -94,8 +110,11 @@ def parse_rules(reduced: str) -> Rules:
             delay = _seconds(value)
         else:
             (starred if "*" in value else plain)[value] = kind == "Allow"
-    return Rules(delay, plain, tuple(starred.items()))
+    lengths = sorted({len(pattern) for pattern in plain}, reverse=True)
+    return Rules(delay, plain, tuple(starred.items()), tuple(lengths))
 
+
+_parse_known = lru_cache(maxsize=256)(_parse)
 
 _REDUCED_LINE = re.compile(r"^(Allow|Disallow|Crawl-delay): ([!-~]+)$", re.MULTILINE)
 
@@ -110,6 +129,8 @@ _STARS = re.compile(r"\*+")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _PRODUCT_TOKEN = re.compile(r"[A-Za-z_-]+")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+#: In one spelling already.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/=_.~-]*")
 _QUERY = re.compile(r"\?.*")
 _ESCAPED_SLASH = re.compile(r"%2f", re.IGNORECASE)
 #: Escapes that do not mean the same as what they stand for: % and /, in patterns also * and $ (and the line end that
@@ -194,6 +215,8 @@ def _normalised_patterns(patterns: list[str]) -> list[str]:
 
 
 def _normalised_path(path_and_query: str) -> str:
+    if _PLAIN_PATH.fullmatch(path_and_query):
+        return path_and_query
     return _normalised(path_and_query, _KEPT_IN_PATH, "/=")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vmcrawl.deadline import Budget
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +19,7 @@ class BudgetedSocket(ssl.SSLSocket):
     """A TLS socket that takes each operation's timeout from a budget and counts into it what it receives.
 
     The timeout of a socket bounds one operation, so that a server which drips bytes would never end; here each
-    operation gets what is left of the whole. ``http.client`` reads by ``recv_into`` only, and OpenSSL's handshake
-    keeps one deadline for all of its messages.
+    operation gets what is left of the whole. OpenSSL's handshake keeps one deadline for all of its messages.
     """
 
     budget: Budget
@@ -29,11 +28,11 @@ class BudgetedSocket(ssl.SSLSocket):
         self.settimeout(self.budget.wait())
         super().do_handshake(block)
 
-    def recv_into(self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0) -> int:
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         self.settimeout(self.budget.wait())
-        count = super().recv_into(buffer, nbytes, flags)
-        self.budget.spend(count)
-        return count
+        received = self.read(buflen)
+        self.budget.spend(len(received))
+        return received
 
     def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
         # sendall comes here, too.

@@ -9,9 +9,8 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from platform import node
@@ -26,6 +25,7 @@ from vmcrawl.log import configure_logging
 from vmcrawl.machine import CpuMeter, process_identity
 from vmcrawl.memory import HostMemory, KnownHost
 from vmcrawl.observation import Observation, RobotsRecord
+from vmcrawl.orders import Orders, Progress, Word
 from vmcrawl.outcome import Outcome
 from vmcrawl.pace import Pace
 from vmcrawl.polite import Manners
@@ -50,43 +50,12 @@ _SILENCES = frozenset({Outcome.TIMEOUT, Outcome.DNS_FAILURE})
 _UPKEEP_SECONDS = 5.0
 #: How often the pace is set anew.
 _PACE_SECONDS = 0.5
-#: Fewer are not worth a statement, as long as others are in flight.
+#: How often to look what is finished.
+_GLANCE_SECONDS = 0.02
+#: Fewer are not worth a statement, as long as others wait for a thread.
 _CLAIM_AT_LEAST = 4
 #: How long to wait before asking again whether anything is due.
 _CLAIM_AGAIN_SECONDS = 2.0
-
-
-class Word(StrEnum):
-    """What a supervisor says to a crawler process."""
-
-    #: Claim nothing more; finish what is in flight, within ``crawl.grace``.
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True)
-class Orders:
-    """What one crawler process is to do."""
-
-    settings: Settings
-    threads: int
-    run_id: int
-    #: Only domains that this run was given by name, not whatever is due.
-    named: bool
-    #: Only domains that were in flight when their process died.
-    suspects: bool
-    due_before: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What a crawler process has recorded since it last said so, and how many crawls are in flight.
-
-    ``holder`` is the name that its leases bear; it is told before the first claim.
-    """
-
-    holder: str
-    outcomes: Mapping[str, int]
-    in_flight: int
 
 
 def work(orders: Orders, supervisor: Connection) -> None:
@@ -122,7 +91,6 @@ class Worker:
         self._client = Client(
             settings.http, settings.network, user_agent=user_agent(settings.http), lock_file=default_lock_file()
         )
-        self._crew = Crew(orders.threads, self._crawl_one)
         self._read_with(load_reader(self._database, self._database.now().date()))
         self._exclusions = self._database.run(claims.load_exclusions)
         self._memory = HostMemory(settings.crawl.robots_lifetime, self._look_up)
@@ -136,7 +104,11 @@ class Worker:
         self._claim_at = 0.0
         self._meter = CpuMeter()
         self._pace = Pace(orders.threads)
-        self._paced_at = time.monotonic()
+        self._paced_at = self._recorded_at = time.monotonic()
+        self._crew = Crew(self._pace.in_flight, self._crawl_one)
+        #: Crawls that have ended since the pace was set.
+        self._ended = 0
+        self._finished: list[Observation] = []
         self._starved_at = float("-inf")
         #: Domains that are looked at twice, and the rules that the first look found.
         self._first_looks: dict[Domain, tuple[RobotsRecord, ...]] = {}
@@ -163,13 +135,15 @@ class Worker:
             self._listen()
             self._set_pace()
             exhausted = self._stop_at is not None or not self._claim()
-            self._record(self._crew.collect(_COLLECT_SECONDS, _BATCH))
+            self._collect()
             if exhausted and not self._open:
                 return
             if self._stop_at is not None and time.monotonic() > self._stop_at:
                 self._abandon()
                 return
             self._keep_up()
+            # To be woken for each crawl would cost each crawl two changes of thread.
+            time.sleep(_GLANCE_SECONDS)
 
     def _listen(self) -> None:
         parent = parent_process()
@@ -186,8 +160,9 @@ class Worker:
     def _set_pace(self) -> None:
         moment = time.monotonic()
         if moment - self._paced_at >= _PACE_SECONDS:
-            self._pace = self._pace.after(moment - self._paced_at, self._meter.busy())
-            self._paced_at = moment
+            self._pace = self._pace.after(moment - self._paced_at, self._meter.busy(), self._ended)
+            self._paced_at, self._ended = moment, 0
+            self._crew.allow(self._pace.in_flight)
             if self._pace.starving:
                 self._starved_at = moment
             # When there is time again, or nothing else is left to do.
@@ -196,12 +171,15 @@ class Worker:
                 self._to_look_at_again.clear()
 
     def _claim(self) -> bool:
-        """Claim as much as there are idle threads for; False if nothing was due."""
+        """Claim what threads are free for, and some ahead; False if nothing was due."""
         moment = time.monotonic()
-        room = self._pace.in_flight - len(self._open)
-        if self._open and (moment < self._claim_at or room < min(_CLAIM_AT_LEAST, self._crew.size)):
-            return True
         orders = self._orders
+        ahead = 0 if orders.suspects else self._pace.ahead
+        begun = len(self._open) - len(self._finished) - len(self._to_look_at_again)
+        room = self._pace.in_flight + ahead - begun
+        enough = max(_CLAIM_AT_LEAST, ahead // 2) if self._crew.waiting else 1
+        if self._open and (moment < self._claim_at or room < enough):
+            return True
         claimed = self._database.run(
             lambda connection: claims.claim(
                 connection,
@@ -245,17 +223,26 @@ class Worker:
             log.warning("the rules of %s cannot be looked up: %s", host, error)
             return KnownHost()
 
-    def _record(self, observations: list[Observation]) -> None:
-        late = [seen for seen in observations if self._may_be_our_delay(seen)]
-        self._first_looks |= {seen.domain: seen.robots for seen in late}
-        self._to_look_at_again += [self._open[seen.domain] for seen in late]
-        observations = [
-            replace(seen, robots=self._first_looks.get(seen.domain, ()) + seen.robots)
-            for seen in observations
-            if seen not in late
+    def _collect(self) -> None:
+        """Take what is finished; write it down when there is enough of it, or nothing else to wait for."""
+        seen = self._crew.collect()
+        self._ended += len(seen)
+        late = [each for each in seen if self._may_be_our_delay(each)]
+        self._first_looks |= {each.domain: each.robots for each in late}
+        self._to_look_at_again += [self._open[each.domain] for each in late]
+        self._finished += [
+            replace(each, robots=self._first_looks.get(each.domain, ()) + each.robots)
+            for each in seen
+            if each not in late
         ]
-        if not observations:
-            return
+        moment = time.monotonic()
+        waited = moment - self._recorded_at >= _COLLECT_SECONDS
+        if self._finished and (waited or len(self._finished) >= min(_BATCH, len(self._open))):
+            self._recorded_at = moment
+            self._record(self._finished)
+            self._finished = []
+
+    def _record(self, observations: list[Observation]) -> None:
         batch = [self._result(observation) for observation in observations]
         recorded = self._database.run(lambda connection: results.record(connection, batch, self._holder))
         for observation in observations:
