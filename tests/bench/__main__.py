@@ -1,0 +1,100 @@
+"""``python -m tests.bench [PART ...]``: what a crawl costs on this machine, as ratios within one run."""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tests.bench.crowd import Crowd, Kind, all_healthy, real_mix, with_chain
+from tests.bench.floor import FOUR, ONE, floor
+from tests.bench.stage import Stage, Usage, make_due, set_stage
+from tests.bench.webserver import NoWebServer
+
+
+def main() -> int:
+    """Measure the parts that were asked for, each in turn, as often as was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(_PARTS)}; without any, all")
+    parser.add_argument("--domains", type=int, default=4_000, help="how many a crowd has (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="how often; medians are shown (default: %(default)s)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - _PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    try:
+        with set_stage() as stage:
+            for part in arguments.parts or _PARTS:
+                _PARTS[part](stage, arguments.domains, arguments.runs)
+    except NoWebServer as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _first(stage: Stage, size: int, runs: int, kind: Kind = Kind.HEALTHY) -> None:
+    """All healthy, first look: against a floor with the same four requests."""
+    crowd = all_healthy(size) if kind is Kind.HEALTHY else with_chain(size)
+    pairs = []
+    for _ in range(runs):
+        ground = floor(stage.ca_file, stage.port, FOUR, kind)
+        with stage.ledger(crowd) as url:
+            pairs.append((ground, stage.crawl(url)))
+    _show(f"{crowd.name}, first look", crowd, pairs)
+
+
+def _known(stage: Stage, size: int, runs: int) -> None:
+    """The same as known servers that are due: against a floor with one request."""
+    crowd = all_healthy(size)
+    pairs = []
+    with stage.ledger(crowd) as url:
+        stage.crawl(url)
+        for _ in range(runs):
+            make_due(url)
+            ground = floor(stage.ca_file, stage.port, ONE)
+            pairs.append((ground, stage.crawl(url)))
+    _show(f"{crowd.name}, known and due", crowd, pairs)
+
+
+def _mix(stage: Stage, size: int, runs: int) -> None:
+    """The real mix of failures, with latency."""
+    crowd = real_mix(size)
+    pairs = []
+    for _ in range(runs):
+        ground = floor(stage.ca_file, stage.port, FOUR)
+        with stage.ledger(crowd) as url:
+            pairs.append((ground, stage.crawl(url)))
+    _show("the real mix of failures", crowd, pairs)
+
+
+def _show(title: str, crowd: Crowd, pairs: Sequence[tuple[float, Usage]]) -> None:
+    def median(of: Callable[[float, Usage], float]) -> float:
+        return statistics.median(of(ground, usage) for ground, usage in pairs)
+
+    rows = [
+        ("floor, ms of CPU per domain", median(lambda ground, _: ground * 1e3), "{:.2f}"),
+        ("CPU per domain, ms", median(lambda _, usage: usage.cpu_per_domain * 1e3), "{:.2f}"),
+        ("times the floor", median(lambda ground, usage: usage.cpu_per_domain / ground), "{:.2f}"),
+        ("requests per domain", median(lambda _, usage: usage.requests / usage.crawled), "{:.2f}"),
+        ("domains per second", median(lambda _, usage: usage.crawled / usage.wall_seconds), "{:.0f}"),
+        ("peak memory, MB (PSS)", median(lambda _, usage: usage.peak_bytes / 1e6), "{:.0f}"),
+    ]
+    sys.stdout.write(f"\n{title}: {crowd.size} domains, median of {len(pairs)}\n")
+    for name, value, form in rows:
+        sys.stdout.write(f"  {name:<30} {form.format(value):>10}\n")
+    for _, usage in pairs:
+        outcomes = dict(usage.summary["outcomes"])
+        if outcomes != crowd.verdicts():
+            sys.stdout.write(f"  WRONG VERDICTS: {outcomes}, in truth {crowd.verdicts()}\n")
+    sys.stdout.flush()
+
+
+_PARTS: dict[str, Callable[[Stage, int, int], None]] = {
+    "first": _first,
+    "chain": partial(_first, kind=Kind.CHAIN),
+    "known": _known,
+    "mix": _mix,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
