@@ -20,6 +20,8 @@ class Site:
     pages: Mapping[str, Response | Exception]
     asked: list[str] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
+    #: Of the requests that were conditional.
+    validators: list[str] = field(default_factory=list)
     #: What a clock would show if nothing but pauses took time.
     seconds: float = 1000.0
 
@@ -27,6 +29,7 @@ class Site:
         if turn is not None:
             turn.begin()
         self.asked.append(request.url)
+        self.validators += [request.validator] if request.validator else []
         found = self.pages.get(request.url.removeprefix("https://"), answer(status=404))
         if isinstance(found, Exception):
             raise found

@@ -12,9 +12,9 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address advisory affected answer builds catalogue coding delay document domain duration exclusion exposure failure
-    fork instance meaning nodeinfo observation orders outcome pace ranges reading robots schedule settings snapshot
-    target upstream url version wellknown wire
+    address advisory affected answer builds caching catalogue coding delay document domain duration exclusion
+    exposure failure fork instance meaning nodeinfo observation orders outcome pace ranges reading robots
+    schedule settings snapshot target upstream url version wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",
@@ -24,7 +24,7 @@ EDGES = {
     "process": "interruption machine",
     "sources": "asker sources",
 }
-ASSEMBLY = "batch crawl crew discovery identity knowledge memory polite pool refresh worker"
+ASSEMBLY = "again batch crawl crew discovery identity knowledge memory polite pool refresh worker"
 DOORS = "cli commands config config_values __main__"
 
 OWNERS = {

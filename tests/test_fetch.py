@@ -46,6 +46,22 @@ def test_a_request_says_who_and_where_and_for_what():
     ]
 
 
+def test_a_document_is_asked_for_only_if_it_has_changed():
+    unchanged = 'HTTP/1.1 304 Not Modified\nETag: "b"\nCache-Control: max-age=60\nAge: 20'
+    with (
+        Server(answering(unchanged)) as server,
+        client_for(server.port) as world,
+        world.client.session(SECONDS) as session,
+    ):
+        response = session.get(Request("https://a.example/n", validator='W/"a"'))
+        session.get(Request("https://a.example/n", validator="Tue, 24 Nov 2026 10:00:00 GMT"))
+        session.get(Request("https://a.example/n"))
+    assert (response.status, response.body, response.validator, response.fresh_seconds) == (304, b"", '"b"', 40)
+    assert [b"If-" in head for head in server.heads] == [True, True, False]
+    assert b'\r\nIf-None-Match: W/"a"\r\n\r\n' in server.heads[0]
+    assert b"\r\nIf-Modified-Since: Tue, 24 Nov 2026 10:00:00 GMT\r\n\r\n" in server.heads[1]
+
+
 @pytest.mark.parametrize(
     ("url", "line"),
     [

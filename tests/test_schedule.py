@@ -1,12 +1,16 @@
 """When a domain is crawled next."""
 
+import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from vmcrawl.domain import Domain
+from vmcrawl.observation import LastLook, Observation
 from vmcrawl.outcome import Outcome
-from vmcrawl.schedule import next_appointment, retry_after_seconds
-from vmcrawl.settings import ScheduleSettings
+from vmcrawl.schedule import appoint, next_appointment, retry_after_seconds
+from vmcrawl.settings import CrawlSettings, ScheduleSettings, Settings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STEADY = ScheduleSettings(jitter=0.0)
@@ -103,3 +107,87 @@ def test_jitter_moves_a_due_time_either_way_within_its_share():
 )
 def test_retry_after_is_seconds_or_a_date(header, seconds):
     assert retry_after_seconds(header, NOW) == seconds
+
+
+AGAIN = Settings(schedule=STEADY)
+HOME = Domain("home.net")
+LAST = LastLook("https://home.net/nodeinfo/2.0", "", "mastodon", "4.5.6", None, 7, NOW + 5 * HOUR)
+
+
+def good(**changes: object) -> Observation:
+    return Observation(HOME, NOW, Outcome.OK, **changes)  # type: ignore[arg-type]  # by name
+
+
+def appointed(seen: Observation, last: LastLook | None = None, settings: Settings = AGAIN, chance: float = 0.5):
+    return appoint(seen, 0, last, NOW, settings, chance)
+
+
+def test_a_whole_look_is_trusted_for_a_day_and_a_short_one_prolongs_nothing():
+    assert appointed(good(rules_read_at=NOW)).trusted_until == NOW + DAY
+    assert appointed(good(rules_read_at=NOW, confirmed=False), LAST).trusted_until == LAST.trusted_until
+    assert appointed(good(confirmed=False), LAST).trusted_until == LAST.trusted_until
+
+
+def test_no_look_is_trusted_for_longer_than_the_rules_it_went_by():
+    assert appointed(good(rules_read_at=NOW - 20 * HOUR)).trusted_until == NOW + 4 * HOUR
+    weekly = replace(AGAIN, crawl=CrawlSettings(reconfirm=7 * DAY))
+    assert appointed(good(rules_read_at=NOW), settings=weekly).trusted_until == NOW + DAY
+    hourly = replace(AGAIN, crawl=CrawlSettings(robots_lifetime=HOUR))
+    assert appointed(good(rules_read_at=NOW), settings=hourly).trusted_until == NOW + HOUR
+
+
+def test_confirmations_are_spread_by_jitter_and_can_be_asked_for_each_time():
+    shaky = Settings(schedule=ScheduleSettings(jitter=0.1), crawl=CrawlSettings(reconfirm=10 * HOUR))
+    spread = [appointed(good(rules_read_at=NOW), settings=shaky, chance=each).trusted_until for each in (0.0, 1.0)]
+    assert spread == [NOW + 9 * HOUR, NOW + 11 * HOUR]
+    each_time = Settings(schedule=STEADY, crawl=CrawlSettings(reconfirm=timedelta(0)))
+    assert appointed(good(rules_read_at=NOW), settings=each_time).trusted_until == NOW
+
+
+@pytest.mark.parametrize(
+    ("age", "wait"),
+    [
+        (0 * HOUR, 3 * HOUR),
+        (19 * HOUR, 3 * HOUR),
+        # Nearer to the end of the rules than to the next look: one look does for both.
+        (20 * HOUR, 4 * HOUR),
+        (22 * HOUR, 2 * HOUR),
+        # Never at once, whatever the settings.
+        (23.5 * HOUR, 1.5 * HOUR),
+        (24 * HOUR, 1.5 * HOUR),
+    ],
+)
+def test_the_look_that_reads_the_rules_anew_comes_when_they_are_a_day_old(age, wait):
+    assert appointed(good(rules_read_at=NOW - age)).due_at == NOW + wait
+
+
+def test_nobody_is_asked_while_the_document_is_fresh_but_for_a_day_at_most():
+    assert appointed(good(fresh_seconds=1800)).due_at == NOW + 3 * HOUR
+    assert appointed(good(fresh_seconds=5 * 3600)).due_at == NOW + 5 * HOUR
+    assert appointed(good(fresh_seconds=10**9)).due_at == NOW + DAY
+    assert appointed(good(fresh_seconds=10**9, rules_read_at=NOW - 10 * HOUR)).due_at == NOW + 14 * HOUR
+
+
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - {Outcome.OK}))
+def test_whatever_is_no_good_look_is_not_trusted(outcome):
+    seen = Observation(HOME, NOW, outcome, fresh_seconds=10**9, rules_read_at=NOW)
+    assert appointed(seen, LAST).trusted_until is None
+    assert appointed(seen) == next_appointment(outcome, 0, NOW, None, STEADY, 0.5)
+
+
+def test_a_healthy_server_costs_fewer_than_one_and_a_half_requests_a_look():
+    """A day of looks, each when it is due: four requests where it is not trusted or the rules are old, else one."""
+    moment, last, rules_read_at, looks, requests = NOW, None, NOW, 0, 0
+    chances = random.Random(7)
+    while moment < NOW + 100 * DAY:
+        whole = last is None or moment >= last.trusted_until
+        read = moment >= rules_read_at + DAY or not looks
+        rules_read_at = moment if read else rules_read_at
+        looks, requests = looks + 1, requests + (3 if whole else 1) + read
+        seen = Observation(HOME, moment, Outcome.OK, confirmed=whole, rules_read_at=rules_read_at)
+        appointment = appoint(seen, 0, last, moment, Settings(), chances.random())
+        assert appointment.trusted_until is not None
+        last = replace(LAST, trusted_until=appointment.trusted_until)
+        moment = appointment.due_at
+    assert requests / looks < 1.5
+    assert 7.5 < looks / 100 < 9

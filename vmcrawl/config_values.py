@@ -28,6 +28,7 @@ _DURATIONS = {
     "crawl.grace": (_ZERO, _HOUR),
     # RFC 9309, 2.4: a cached robots.txt is not used for more than 24 hours.
     "crawl.robots_lifetime": (_ZERO, timedelta(hours=24)),
+    "crawl.reconfirm": (_ZERO, LONGEST),
 }
 #: From and to, both included.
 _NUMBERS = {

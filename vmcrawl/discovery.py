@@ -20,6 +20,7 @@ from vmcrawl.wellknown import (
     parse_nodeinfo_links,
     parse_webfinger,
 )
+from vmcrawl.wire import Response
 
 #: The host answered, but has no NodeInfo: the domain may live on another host. After 5xx or no answer at all it is
 #: the server that is in trouble, and more requests would not help.
@@ -34,10 +35,15 @@ _MAX_BACKENDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A NodeInfo document and the URL that finally served it, after redirects."""
+    """A NodeInfo document and the answer that finally served it, after redirects."""
 
     nodeinfo: NodeInfo
-    url: str
+    response: Response
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.response.url
 
 
 def find_nodeinfo(domain: Domain, visitor: Visitor) -> Found:
@@ -80,7 +86,8 @@ def backends(domain: str, visitor: Visitor) -> Iterator[str]:
 
 def linked_hosts(domain: str, visitor: Visitor) -> frozenset[str]:
     """The hosts that the well-known NodeInfo document of ``domain`` leads to, by redirect or by link."""
-    document, url = visitor.get_json(f"https://{domain}/.well-known/nodeinfo")
+    document, response = visitor.get_json(f"https://{domain}/.well-known/nodeinfo")
+    url = response.url
     try:
         link = parse_nodeinfo_links(document, url)
     except InvalidDocument:
@@ -89,16 +96,16 @@ def linked_hosts(domain: str, visitor: Visitor) -> frozenset[str]:
 
 
 def _nodeinfo_link(host: str, visitor: Visitor) -> DocumentLink | Found:
-    document, url = visitor.get_json(f"https://{host}/.well-known/nodeinfo")
+    document, response = visitor.get_json(f"https://{host}/.well-known/nodeinfo")
     try:
-        link = parse_nodeinfo_links(document, url)
+        link = parse_nodeinfo_links(document, response.url)
     except InvalidDocument as error:
-        raise CrawlFailed(Outcome.BAD_JSON, f"{url}: {error}") from error
+        raise CrawlFailed(Outcome.BAD_JSON, f"{response.url}: {error}") from error
     match link:
         case MatrixServer():
             raise CrawlFailed(Outcome.NOT_MASTODON, f"{host} is a Matrix server")
         case InlineDocument(inline):
-            return _found(inline, url)
+            return _found(inline, response)
         case DocumentLink():
             return link
 
@@ -107,11 +114,11 @@ def _read(link: DocumentLink | Found, visitor: Visitor) -> Found:
     return link if isinstance(link, Found) else _found(*visitor.get_json(link.url))
 
 
-def _found(document: object, url: str) -> Found:
+def _found(document: object, response: Response) -> Found:
     try:
-        return Found(parse_nodeinfo(document), url)
+        return Found(parse_nodeinfo(document), response)
     except InvalidDocument as error:
-        raise CrawlFailed(Outcome.BAD_JSON, f"{url}: {error}") from error
+        raise CrawlFailed(Outcome.BAD_JSON, f"{response.url}: {error}") from error
 
 
 def _by_host_meta(domain: str, visitor: Visitor) -> list[str]:
@@ -126,8 +133,8 @@ def _by_host_meta(domain: str, visitor: Visitor) -> list[str]:
 def _by_webfinger(domain: str, visitor: Visitor) -> list[str]:
     url = f"https://{domain}/.well-known/webfinger?resource=acct:{domain}@{domain}"
     try:
-        document, final_url = visitor.get_json(url)
-        return parse_webfinger(document, final_url)
+        document, response = visitor.get_json(url)
+        return parse_webfinger(document, response.url)
     except (CrawlFailed, InvalidDocument) as failure:
         return _nothing(failure)
 

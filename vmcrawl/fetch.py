@@ -8,6 +8,7 @@ from types import TracebackType
 
 from vmcrawl.address import Address, connectable, parse_literal, refusal
 from vmcrawl.answer import Answer, BrokenAnswer, OverlongHead, field_text, media_type
+from vmcrawl.caching import condition, fresh_seconds, validator_of
 from vmcrawl.coding import ACCEPT_ENCODING, BadCoding, Overlong, UnknownCoding, decode, parse_codings
 from vmcrawl.connection import Connection, OpenSockets
 from vmcrawl.deadline import Budget, OutOfBytes, Stopped
@@ -136,7 +137,7 @@ class FetchSession:
             known = self._connections.get(target.host)
             addresses = self._addresses(target) if known is None else (known.address,)
             visit.move_to(addresses[0])
-            answer = self._ask(target, request.accept, addresses, visit)
+            answer = self._ask(target, request, addresses, visit)
             return self._receive(target.host, request, answer)
         except OutOfBytes as error:
             limit = self._client.http.max_wire_bytes
@@ -169,8 +170,11 @@ class FetchSession:
         with self._budget.ours():
             return self._client.resolver.resolve(host)
 
-    def _ask(self, target: Target, accept: str, addresses: tuple[Address, ...], visit: "_Visit") -> Answer:
-        head = f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{self._client.headers}Accept: {accept}\r\n\r\n"
+    def _ask(self, target: Target, request: Request, addresses: tuple[Address, ...], visit: "_Visit") -> Answer:
+        head = (
+            f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{self._client.headers}"
+            f"Accept: {request.accept}\r\n{condition(request.validator)}\r\n"
+        )
         connection = self._connections.get(target.host)
         if connection is not None and not connection.stale():
             self.requests += 1
@@ -214,6 +218,8 @@ class FetchSession:
             body,
             field_text(answer.headers.get("location")),
             field_text(answer.headers.get("retry-after")),
+            validator_of(answer.headers),
+            fresh_seconds(answer.headers),
         )
 
     def _read_body(self, host: str, request: Request, answer: Answer) -> bytes:

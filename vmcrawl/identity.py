@@ -31,8 +31,8 @@ def named_domain(host: str, visitor: Visitor) -> tuple[Domain, str]:
     for version in ("v2", "v1"):
         url = f"https://{host}/api/{version}/instance"
         try:
-            document, answered_url = visitor.get_json(url)
-            return parse_instance_domain(document), host_of(answered_url)
+            document, response = visitor.get_json(url)
+            return parse_instance_domain(document), host_of(response.url)
         except CrawlFailed as failure:
             if failure.status == 401:
                 raise CrawlFailed(Outcome.API_AUTH_REQUIRED, failure.detail) from failure

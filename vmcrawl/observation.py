@@ -40,6 +40,22 @@ class RobotsRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LastLook:
+    """What the last good look at a server saw: while it is trusted, one request shows whether it is still so."""
+
+    #: Where NodeInfo was found.
+    nodeinfo_url: str
+    #: By what to ask whether that document has changed; "" where the server gave nothing.
+    validator: str
+    software: str
+    version: str
+    upstream_version: str | None
+    active_users: int
+    #: Discovery and identity hold until then without being confirmed again.
+    trusted_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One finished crawl of one domain.
 
@@ -61,3 +77,11 @@ class Observation:
     robots: tuple[RobotsRecord, ...] = ()
     requests: int = 0
     duration_seconds: float = 0.0
+    #: Discovery and identity were looked at, too, and not only whether NodeInfo is still what it was.
+    confirmed: bool = True
+    #: Of the NodeInfo document; None where it was not read.
+    validator: str | None = None
+    #: For how long the server wants it to be used again.
+    fresh_seconds: int = 0
+    #: When the oldest rules of robots.txt were read that this crawl went by.
+    rules_read_at: datetime | None = None

@@ -80,10 +80,21 @@ class Visitor:
         self._memory = memory
         self._now = now
         self._rules: dict[str, Rules] = {}
+        self._rules_read_at: dict[str, datetime] = {}
         #: Requests made so far, those for robots.txt and redirects included.
         self.requests = 0
         #: What this crawl read anew, for the next one to remember.
         self.robots: list[RobotsRecord] = []
+
+    @property
+    def rules_read_at(self) -> datetime | None:
+        """When the oldest of the rules were read that have been gone by so far."""
+        return min(self._rules_read_at.values(), default=None)
+
+    def ask(self, url: str, validator: str) -> Response:
+        """GET ``url``, if it is another document than the one that ``validator`` is of; redirects are not followed."""
+        self._require_permission(url)
+        return self._ask(Request(url, validator=validator))
 
     def get(self, url: str, accept: str = "application/json") -> Response:
         """GET ``url``, follow at most five redirects; returns an answer of any status but refusals and redirects."""
@@ -91,14 +102,18 @@ class Visitor:
         self._require_permission(url)
         return self._follow(request, self._ask(request))
 
-    def get_json(self, url: str) -> tuple[object, str]:
-        """GET a JSON document; returns it with the URL that finally served it. Any status but 200 is a failure."""
+    def get_json(self, url: str) -> tuple[object, Response]:
+        """GET a JSON document; returns it with the answer that finally served it. Any status but 200 is a failure."""
         response = self.get(url)
+        return self.read_json(response), response
+
+    def read_json(self, response: Response) -> object:
+        """The JSON document in an answer; raises :class:`CrawlFailed` for every other."""
         self.require_success(response)
         if not is_json_type(response.content_type):
             raise CrawlFailed(Outcome.BAD_CONTENT_TYPE, f"{response.url} is {response.content_type}")
         try:
-            return parse_json(response.body), response.url
+            return parse_json(response.body)
         except ValueError as error:
             raise CrawlFailed(Outcome.BAD_JSON, f"{response.url}: {error}") from error
 
@@ -178,6 +193,7 @@ class Visitor:
             _require_peace(host, self._memory)
             if known is not None:
                 self._rules[host] = parse_rules(known.rules)
+                self._rules_read_at[host] = known.read_at
             else:
                 self._read_rules(host)
         except CrawlFailed as failure:
@@ -209,6 +225,7 @@ class Visitor:
 
     def _adopt(self, host: str, reduced: str) -> None:
         self._rules[host] = parse_rules(reduced)
+        self._rules_read_at[host] = self._now
         record = RobotsRecord(host, self._now, reduced)
         self.robots.append(record)
         self._memory.remember(record)

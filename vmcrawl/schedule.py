@@ -1,13 +1,16 @@
 """When a domain is crawled next: a function of how its crawl ended and how often it has failed in a row."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from vmcrawl.observation import LastLook, Observation
 from vmcrawl.outcome import Outcome
-from vmcrawl.settings import ScheduleSettings
+from vmcrawl.settings import ScheduleSettings, Settings
 
+#: No server is left alone for longer on its own word, for that would hide what it runs.
+_LONGEST_FRESH_SECONDS = 86_400
 #: Answers that settle what a domain is; asking again soon would only be noise.
 _SETTLED: dict[Outcome, Callable[[ScheduleSettings], timedelta]] = {
     Outcome.OK: lambda settings: settings.ok,
@@ -27,6 +30,35 @@ class Appointment:
     due_at: datetime
     failures: int
     not_before: datetime | None = None
+    #: Until then one request is enough, if nothing is odd; None: look at all of it.
+    trusted_until: datetime | None = None
+
+
+def appoint(
+    seen: Observation, failures: int, last: LastLook | None, now: datetime, settings: Settings, chance: float
+) -> Appointment:
+    """Decide when to crawl a domain again after ``seen``, and how much of it has to be looked at then.
+
+    ``failures`` and ``chance`` as in :func:`next_appointment`; ``last`` is what was known of the server before.
+
+    A good look is trusted for ``crawl.reconfirm``, but never for longer than the rules of robots.txt that it went by
+    (RFC 9309, 2.4). The look that reads them anew comes when they are a day old, so that an opt-out takes effect
+    within a day, and not before; and none comes while a document is fresh by its server's own word (RFC 9111, 4.2).
+    """
+    schedule = settings.schedule
+    appointment = next_appointment(seen.outcome, failures, now, seen.retry_after_seconds, schedule, chance)
+    if seen.outcome is not Outcome.OK:
+        return appointment
+    due_at = max(appointment.due_at, now + timedelta(seconds=min(seen.fresh_seconds, _LONGEST_FRESH_SECONDS)))
+    trusted_until = None if last is None else last.trusted_until
+    if seen.confirmed:
+        trusted_until = seen.observed_at + _spread(settings.crawl.reconfirm, schedule.jitter, chance)
+    if seen.rules_read_at is not None:
+        rules_until = seen.rules_read_at + settings.crawl.robots_lifetime
+        trusted_until = min(trusted_until or rules_until, rules_until)
+        if due_at > rules_until - schedule.ok / 2:
+            due_at = max(rules_until, now + schedule.ok / 2)
+    return replace(appointment, due_at=due_at, trusted_until=trusted_until)
 
 
 def next_appointment(

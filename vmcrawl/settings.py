@@ -53,6 +53,8 @@ class CrawlSettings:
     #: After SIGTERM, and after ``max_duration``, crawls in flight get this long.
     grace: timedelta = timedelta(seconds=5)
     robots_lifetime: timedelta = timedelta(hours=24)
+    #: How long discovery and identity of a healthy server hold; 0: they are confirmed with each look.
+    reconfirm: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)

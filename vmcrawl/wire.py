@@ -12,6 +12,8 @@ class Request:
     accept: str = "application/json"
     #: Cut a longer body off instead of failing with ``too_large`` (robots.txt: only the first 500 KiB count).
     truncate_at: int | None = None
+    #: Of an earlier answer: if nothing has changed since, the answer may be 304 without a body.
+    validator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,10 @@ class Response:
     body: bytes = b""
     location: str | None = None
     retry_after: str | None = None
+    #: By what to ask whether the document has changed (:func:`vmcrawl.caching.validator_of`); "" for nothing.
+    validator: str = ""
+    #: For how long the server wants the document to be used again.
+    fresh_seconds: int = 0
 
 
 class Turn(Protocol):

@@ -30,7 +30,7 @@ from vmcrawl.outcome import Outcome
 from vmcrawl.pace import Pace
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
-from vmcrawl.schedule import next_appointment
+from vmcrawl.schedule import appoint
 from vmcrawl.settings import Settings, user_agent
 from vmcrawl.store import claims, results, robots
 from vmcrawl.store.catalogue import revision
@@ -208,7 +208,8 @@ class Worker:
             self._memory.remember(record)
         started = time.monotonic()
         with self._client.session(timeout) as session:
-            seen = crawl(claim.domain, session, self._database.now(), manners, self._memory, self._standards)
+            now = self._database.now()
+            seen = crawl(claim.domain, session, now, manners, self._memory, self._standards, claim.last)
         return replace(seen, duration_seconds=time.monotonic() - started)
 
     def _look_up(self, host: str, oldest: datetime) -> KnownHost:
@@ -261,11 +262,8 @@ class Worker:
         )
 
     def _result(self, seen: Observation) -> Result:
-        failures = self._open[seen.domain].failures
-        settings = self._orders.settings.schedule
-        appointment = next_appointment(
-            seen.outcome, failures, self._database.now(), seen.retry_after_seconds, settings, random.random()
-        )
+        claim, settings = self._open[seen.domain], self._orders.settings
+        appointment = appoint(seen, claim.failures, claim.last, self._database.now(), settings, random.random())
         return Result(seen, appointment, self._reader.reading(seen))
 
     def _report(self, outcomes: Mapping[str, int]) -> None:

@@ -19,7 +19,7 @@ from vmcrawl.fetch import Client
 from vmcrawl.knowledge import load_reader
 from vmcrawl.memory import HostMemory
 from vmcrawl.polite import Manners
-from vmcrawl.schedule import next_appointment
+from vmcrawl.schedule import appoint
 from vmcrawl.settings import Settings, user_agent
 from vmcrawl.store import claims, results, runs
 from vmcrawl.store.database import Database
@@ -95,9 +95,9 @@ def _crawl_all(settings: Settings, database: Database) -> int:
             for record in claim.robots:
                 memory.remember(record)
             with client.session(settings.crawl.domain_timeout) as session:
-                seen = crawl(claim.domain, session, now, manners, memory, standards)
+                seen = crawl(claim.domain, session, now, manners, memory, standards, claim.last)
             seen = replace(seen, duration_seconds=0.1)
-            appointment = next_appointment(seen.outcome, claim.failures, now, None, settings.schedule, 0.5)
+            appointment = appoint(seen, claim.failures, claim.last, now, settings, 0.5)
             batch.append(Result(seen, appointment, reader.reading(seen)))
         database.run(partial(results.record, results=batch, holder=_HOLDER))
         domains += len(mine)

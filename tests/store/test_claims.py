@@ -4,6 +4,7 @@ import multiprocessing
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -12,11 +13,12 @@ import pytest
 from tests.store.builders import LEASE, NOW, claim, column, crawl, failed, names, ok, start
 from vmcrawl.domain import Domain
 from vmcrawl.exclusion import Exclusions
-from vmcrawl.observation import RobotsRecord
+from vmcrawl.observation import LastLook, RobotsRecord
 from vmcrawl.outcome import Outcome
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store import claims, ledger, results
 from vmcrawl.store.connection import connect
+from vmcrawl.store.results import Result
 
 _SPAWN = multiprocessing.get_context("spawn")
 A, B, C = Domain("a.example"), Domain("b.example"), Domain("c.example")
@@ -97,6 +99,37 @@ def test_nothing_that_fell_due_after_the_run_began_is_claimed_by_it(connection: 
     assert [c.domain for c in claimed] == [A]
 
 
+def trusted(domain: Domain, until: datetime, **changes: object) -> Result:
+    """A good look that need not be confirmed before a moment."""
+    look = ok(domain, NOW, **changes)
+    return Result(look.observation, replace(look.appointment, trusted_until=until), look.reading)
+
+
+def test_a_claim_brings_the_last_look_while_it_is_trusted(connection: psycopg.Connection):
+    until = NOW + timedelta(hours=20)
+    crawl(connection, trusted(A, until, validator='"x"', upstream_version="4.5.6"), ok(B))
+    run = start(connection)
+    early, late = NOW + timedelta(hours=19), NOW + timedelta(hours=20)
+    first, second = sorted(claim(connection, run, at=early), key=lambda c: c.domain)
+    url = "https://a.example/nodeinfo/2.0"
+    assert first.last == LastLook(url, '"x"', "mastodon", "4.5.6", "4.5.6", 16, until)
+    assert second.last is None
+    assert [c.last for c in claim(connection, run, at=late)] == [None, None]
+
+
+def test_whatever_is_no_good_look_ends_the_trust_and_a_missing_validator_does_not_forget_the_last(
+    connection: psycopg.Connection,
+):
+    until = NOW + timedelta(hours=20)
+    crawl(connection, trusted(A, until, validator='"x"'))
+    later = NOW + timedelta(hours=3)
+    crawl(connection, failed(A, Outcome.TIMEOUT, later))
+    kept = "SELECT nodeinfo_validator FROM domains WHERE trusted_until IS NULL"
+    assert column(connection, kept) == ['"x"']
+    crawl(connection, ok(A, later + timedelta(hours=3), validator=""))
+    assert column(connection, kept) == [""]
+
+
 def test_a_claim_brings_along_what_the_last_crawl_learned(connection: psycopg.Connection):
     robots = (
         RobotsRecord("a.example", NOW, "own"),
@@ -108,7 +141,7 @@ def test_a_claim_brings_along_what_the_last_crawl_learned(connection: psycopg.Co
     young, old = NOW + timedelta(hours=23), NOW + timedelta(hours=25)
     run = start(connection)
     first, second = sorted(claim(connection, run, at=young), key=lambda c: c.domain)
-    assert first == claims.Claim(A, 0, "https://backend.example/nodeinfo/2.0", robots[:2])
+    assert first == claims.Claim(A, 0, None, robots[:2])
     assert second == claims.Claim(B, 2, None, ())
     assert [c.robots for c in claim(connection, run, at=old)] == [(), ()]
 

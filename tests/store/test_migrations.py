@@ -18,6 +18,7 @@ RELEASED = {
     "0001_ledger": "d1449e55e80759e81357d88fc40d08940cd52a7a39af73adf8ed7972c295256a",
     "0002_catalogue": "1b87c325c82287c2ce3dfb1789e60da098b5607a74cc12320e821d00a129ae76",
     "0003_overrides": "bc70db332f9214cbbe77070ae0496febdc4d22b85a5ad3d018123419a6f84907",
+    "0004_again": "a513f4494ac551166ce793e7a5f5fb13b664437ee3653601d03070d673afd847",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -45,6 +46,7 @@ INSERT INTO branch_overrides VALUES ('4.4', '2027-01-01', 'why', now());
     3: """
 INSERT INTO branch_overrides (branch, support, set_at) VALUES ('4.3', 'deprecated', now());
 """,
+    4: "UPDATE domains SET trusted_until = now(), nodeinfo_validator = '\"x\"' WHERE domain = 'a.example'",
 }
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 
 from vmcrawl.domain import Domain
 from vmcrawl.exclusion import Exclusions
-from vmcrawl.observation import RobotsRecord
+from vmcrawl.observation import LastLook, RobotsRecord
 
 _ROBOTS_LIFETIME = timedelta(hours=24)
 
@@ -20,8 +21,8 @@ class Claim:
     domain: Domain
     #: Failures in a row before this crawl.
     failures: int
-    #: Where NodeInfo was found last time.
-    nodeinfo_url: str | None
+    #: The last look, if it was good and is still trusted.
+    last: LastLook | None
     #: Rules of the domain itself and of the host in ``nodeinfo_url``, as far as they are young enough to hold.
     robots: tuple[RobotsRecord, ...]
 
@@ -112,10 +113,8 @@ def release_dead(connection: psycopg.Connection, holder: str) -> int:
 
 def held_by(connection: psycopg.Connection, holder: str) -> list[Claim]:
     """What ``holder`` has under lease, without the rules of robots.txt."""
-    rows = connection.execute(
-        "SELECT domain, failures, nodeinfo_url FROM domains WHERE lease_holder = %s ORDER BY domain", [holder]
-    )
-    return [Claim(Domain(domain), failures, nodeinfo_url, ()) for domain, failures, nodeinfo_url in rows]
+    rows = connection.execute("SELECT domain, failures FROM domains WHERE lease_holder = %s ORDER BY domain", [holder])
+    return [Claim(Domain(domain), failures, None, ()) for domain, failures in rows]
 
 
 def holders(connection: psycopg.Connection, now: datetime) -> list[str]:
@@ -170,11 +169,15 @@ _LEASE = """
     UPDATE domains
     SET leased_until = %(until)s, lease_holder = %(holder)s, lease_run = %(run_id)s, due_at = %(until)s
     FROM due WHERE domains.domain = due.domain
-    RETURNING domains.domain, domains.failures, domains.nodeinfo_url, due.due_at AS was_due_at
+    RETURNING domains.domain, domains.failures, domains.nodeinfo_url, domains.nodeinfo_validator,
+              domains.trusted_until, due.due_at AS was_due_at
 )
-SELECT leased.domain, leased.failures, leased.nodeinfo_url,
-       own.host, own.read_at, own.rules, backend.host, backend.read_at, backend.rules
+SELECT leased.domain, leased.failures, own.host, own.read_at, own.rules, backend.host, backend.read_at, backend.rules,
+       leased.nodeinfo_url, coalesce(leased.nodeinfo_validator, ''), versions.software, versions.version,
+       versions.upstream_version, sightings.active_users, leased.trusted_until
 FROM leased
+LEFT JOIN sightings ON sightings.domain = leased.domain AND leased.trusted_until > %(now)s
+LEFT JOIN versions ON versions.id = sightings.version_id
 LEFT JOIN robots AS own ON own.host = leased.domain AND own.read_at > %(rules_since)s
 LEFT JOIN robots AS backend
        ON backend.host = substring(leased.nodeinfo_url from '^https://([^/:?#]+)')
@@ -190,9 +193,15 @@ _CLAIM = {
 }
 
 
-def _claim(domain: str, failures: int, nodeinfo_url: str | None, *robots: object) -> Claim:
-    records = (_robots_record(*robots[:3]), _robots_record(*robots[3:]))
-    return Claim(Domain(domain), failures, nodeinfo_url, tuple(record for record in records if record is not None))
+def _claim(domain: str, failures: int, *known: Any) -> Claim:
+    records = (_robots_record(*known[:3]), _robots_record(*known[3:6]))
+    nodeinfo_url, _, software, *_ = last = known[6:]
+    return Claim(
+        Domain(domain),
+        failures,
+        LastLook(*last) if nodeinfo_url is not None and software is not None else None,
+        tuple(record for record in records if record is not None),
+    )
 
 
 def _robots_record(host: object, read_at: object, rules: object) -> RobotsRecord | None:

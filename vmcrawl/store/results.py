@@ -123,6 +123,8 @@ def _update_ledger(connection: psycopg.Connection, results: Sequence[Result], ho
             "due": [result.appointment.due_at for result in results],
             "not_before": [result.appointment.not_before for result in results],
             "nodeinfo_urls": [o.nodeinfo_url for o in seen],
+            "validators": [o.validator for o in seen],
+            "trusted": [result.appointment.trusted_until for result in results],
             "observed": [o.observed_at for o in seen],
         },
     )
@@ -219,13 +221,16 @@ UPDATE domains
 SET outcome = result.outcome, detail = result.detail, alias_of = result.alias_of, failures = result.failures,
     due_at = result.due_at, retry_after_until = result.not_before,
     nodeinfo_url = coalesce(result.nodeinfo_url, domains.nodeinfo_url),
+    nodeinfo_validator = coalesce(result.validator, domains.nodeinfo_validator), trusted_until = result.trusted_until,
     last_crawled_at = result.observed_at, crawled_in = domains.lease_run,
     leased_until = NULL, lease_holder = NULL, lease_run = NULL, wanted_by = NULL, suspect = false
 FROM held
 JOIN unnest(
     %(domains)s::text[], %(outcomes)s::text[], %(details)s::text[], %(aliases)s::text[], %(failures)s::integer[],
-    %(due)s::timestamptz[], %(not_before)s::timestamptz[], %(nodeinfo_urls)s::text[], %(observed)s::timestamptz[]
-) AS result (domain, outcome, detail, alias_of, failures, due_at, not_before, nodeinfo_url, observed_at)
+    %(due)s::timestamptz[], %(not_before)s::timestamptz[], %(nodeinfo_urls)s::text[], %(validators)s::text[],
+    %(trusted)s::timestamptz[], %(observed)s::timestamptz[]
+) AS result (domain, outcome, detail, alias_of, failures, due_at, not_before, nodeinfo_url, validator, trusted_until,
+             observed_at)
   ON result.domain = held.domain
 WHERE domains.domain = held.domain
 RETURNING domains.domain
