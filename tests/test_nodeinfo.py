@@ -36,7 +36,7 @@ def test_a_sample_is_read_rightly(sample, software, version, upstream_version):
     assert nodeinfo.upstream_name == ("mastodon" if upstream_version else None)
     assert nodeinfo.upstream_version == upstream_version
     assert nodeinfo.active_month == (None if software == "birdsitelive" else 2345)
-    assert is_mastodon_family(nodeinfo) is (software != "birdsitelive")
+    assert is_mastodon_family(nodeinfo) is (software not in ("birdsitelive", "corgidon"))
 
 
 def test_every_sample_has_a_row():
@@ -84,7 +84,9 @@ def test_what_names_no_software_is_not_nodeinfo(value):
     ("name", "family"),
     [
         *((name, True) for name in ("mastodon", "Mastodon", " MASTODON\n", "hometown", "kmyblue", "fedibird", "ecko")),
-        *((name, True) for name in ("glitchcafe", "nagitodon", "koyuspace", "corgidon", "和歌", "waka")),
+        *((name, True) for name in ("glitchcafe", "nagitodon")),
+        # Forks that nobody can place without metadata.upstream.
+        *((name, False) for name in ("koyuspace", "corgidon", "和歌", "waka", "paon", "truecolors")),
         *(
             (name, False)
             for name in ("birdsitelive", "birdmeetup", "pleroma", "akkoma", "misskey", "gotosocial", "takahe")
@@ -94,6 +96,12 @@ def test_what_names_no_software_is_not_nodeinfo(value):
 )
 def test_the_family_is_known_by_name(name, family):
     assert is_mastodon_family(parse_nodeinfo({"software": {"name": name}})) is family
+
+
+@pytest.mark.parametrize("name", ["koyuspace", "corgidon", "和歌", "waka", "paon", "truecolors"])
+def test_a_distant_fork_is_followed_where_it_names_its_upstream(name):
+    metadata = {"upstream": {"name": "mastodon", "version": "4.4.0"}}
+    assert is_mastodon_family(parse_nodeinfo({"software": {"name": name}, "metadata": metadata}))
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,20 @@ MASTODON_NUMBERS = {
     "kmyblue": "kmyblue",
     "glitchcafe": "glitchcafe",
     "nagitodon": "nagitodon",
-    "corgidon": "corgidon",
-    "koyuspace": "koyuspace",
-    "waka": "waka",
-    "和歌": "waka",
 }
 
 #: Forks with numbers of their own (Fedibird 0.1, Ecko 3.4.9001): only ``metadata.upstream`` says which Mastodon.
 OWN_NUMBERS = {"fedibird": "fedibird", "ecko": "ecko"}
 
 #: Distant forks, followed only where ``metadata.upstream`` says which Mastodon they are; other software otherwise.
-UPSTREAM_ONLY = {"paon": "paon", "truecolors": "truecolors"}
+UPSTREAM_ONLY = {
+    "corgidon": "corgidon",
+    "koyuspace": "koyuspace",
+    "paon": "paon",
+    "truecolors": "truecolors",
+    "waka": "waka",
+    "和歌": "waka",
+}
 
 #: Words in the text of servers that call themselves mastodon -> fork. The first in this order wins: what builds on
 #: glitch-soc names glitch beside itself.
@@ -33,8 +36,8 @@ MARKS = {
     "glitch": "glitch",
 }
 
-#: Catstodon says ``+glitch+cat+1.0.0`` or ``+cat.1.0.0``; elsewhere in the metadata a cat is only a cat.
-_CATSTODON = re.compile(r"(?:^|\+)cat(?![^\W_])")
+#: Catstodon says ``+glitch+cat+1.0.0``, ``+cat.1.0.0``, ``+cat.nightly`` or just ``+cat``; any other cat is a cat.
+_CATSTODON = re.compile(r"(?:^|[+.])cat[+.](?:[0-9]|nightly)|(?:^|\+)cat$")
 #: Metadata of upstream's own images: builds of pull requests, and of main until 2023-07.
 _UPSTREAM_IMAGE = re.compile(r"pr-[0-9]+-[0-9a-f]{4,40}|edge-[0-9a-f]{4,40}")
 _WORDS = re.compile(r"[^\W_]+")
