@@ -62,6 +62,15 @@ def test_the_table_is_complete():
         ("4.3.0-dev", "4.3.0-dev", "vanilla"),
         ("4.3.0-rc1-theconnector", "4.3.0-rc.1", "custom"),
         ("4.3.0-alpha.1.2", "4.3.0-alpha.1", "vanilla"),
+        # A commit's name has no number to count.
+        ("4.3.0-alpha-7ce0e", "4.3.0-alpha", "custom"),
+        ("4.3.0-alpha.7ce0e12", "4.3.0-alpha", "custom"),
+        ("4.3.0-alpha.1.7ce0e12", "4.3.0-alpha.1", "custom"),
+        ("4.3.0-alpha-1234567", "4.3.0-alpha", "custom"),
+        ("4.3.0-dev-12ab34c", "4.3.0-dev", "custom"),
+        ("4.3.0-nightly-7ce0e12", "4.3.0-nightly", "custom"),
+        ("4.3.0-rc1foo", "4.3.0-rc.1", "custom"),
+        ("4.3.0-rc_1", "4.3.0-rc.1", "vanilla"),
         # Operators' words that only look like pre-releases.
         ("4.3.0-alphabet", "4.3.0", "custom"),
         ("4.3.0-rcade", "4.3.0", "custom"),
@@ -86,11 +95,15 @@ def test_the_table_is_complete():
         ("4.5.3-250801abc", "4.5.3", "custom"),
         ("4.5.3-2508011", "4.5.3", "custom"),
         ("4.5.3-25-08-01", "4.5.3", "custom"),
+        # Nobody built Mastodon before 2016.
+        ("4.5.3-160101", "4.5.3-nightly.2016-01-01", "vanilla"),
+        ("4.5.3-151231", "4.5.3", "custom"),
         ("4.5.0+20250801", "4.5.0", "custom"),
         ("4.5.0-nightly-2025-08-01", "4.5.0-nightly.2025-08-01", "vanilla"),
         ("4.5.0-nightly.2024-02-29", "4.5.0-nightly.2024-02-29", "vanilla"),
         ("4.5.0-nightly.2025-02-29", "4.5.0-nightly", "vanilla"),
         ("4.5.0-nightly.2025-0801", "4.5.0-nightly", "vanilla"),
+        ("4.5.0-nightly.2025.08.01", "4.5.0-nightly", "vanilla"),
         # Forks.
         ("4.5.6+glitch.polyam", "4.5.6", "glitch"),
         ("4.0.2+glitch+x", "4.0.2", "glitch"),
@@ -100,8 +113,17 @@ def test_the_table_is_complete():
         ("4.6.0+chuckya.glitch", "4.6.0", "chuckya"),
         ("4.3.0-rc.1+glitch+cat.1.0.0", "4.3.0-rc.1", "catstodon"),
         ("4.3.0+cat.1.0.0", "4.3.0", "catstodon"),
+        ("4.3.0+glitch.cat.1.0.0", "4.3.0", "catstodon"),
+        ("4.3.0+glitch+cat.nightly", "4.3.0", "catstodon"),
+        ("4.3.0+glitch+cat", "4.3.0", "catstodon"),
+        ("4.3.0+cat", "4.3.0", "catstodon"),
         ("4.3.0+cathode", "4.3.0", "custom"),
+        ("4.3.0+cat.pictures", "4.3.0", "custom"),
+        ("4.3.0+glitch+cat+pictures", "4.3.0", "glitch"),
         ("4.3.0+glitch.my-cat", "4.3.0", "glitch"),
+        ("4.3.0+glitch.cat", "4.3.0", "glitch"),
+        ("4.2.3+nagitodon.5.13-LTS", "4.2.3", "nagitodon"),
+        ("4.1.2+glitchcafe.41a1757", "4.1.2", "glitchcafe"),
         ("4.4.2+kmyblue.19.2-lts", "4.4.2", "kmyblue"),
         ("4.4.2+kb10", "4.4.2", "custom"),
         ("4.5.6+hometown-1.2.0", "4.5.6", "hometown"),
@@ -151,12 +173,22 @@ def test_hometowns_old_order_has_mastodon_after_the_plus(text, software, canonic
     assert (str(version), version.fork) == (canonical, "hometown")
 
 
+@pytest.mark.parametrize("text", ["1.0.7-3.5.5", "1.0.7 3.5.5", "1.0.7+1.5.5"])
+def test_what_is_not_after_a_plus_or_no_later_mastodon_is_not_hometowns_old_order(text):
+    version = parse_version(text)
+    assert (version.release, version.fork) == ("1.0.7", "custom")
+    assert parse_version(str(version)) == version
+    with pytest.raises(InvalidVersion, match="own_number"):
+        parse_version(text, "hometown")
+
+
 @pytest.mark.parametrize(
     ("text", "software", "reason"),
     [
         (None, "mastodon", Refusal.NOT_A_STRING),
         (4.2, "mastodon", Refusal.NOT_A_STRING),
         ("", "mastodon", Refusal.EMPTY),
+        (" " * 201, "mastodon", Refusal.EMPTY),
         ("4.2.1+" + "a" * 195, "mastodon", Refusal.TOO_LONG),
         ("4.2.1\tx", "mastodon", Refusal.CONTROL_CHARACTER),
         ("4.2.1+\x9bx", "mastodon", Refusal.CONTROL_CHARACTER),
@@ -179,7 +211,8 @@ def test_hometowns_old_order_has_mastodon_after_the_plus(text, software, canonic
         ("4.2.1", "mastodon2", Refusal.OTHER_SOFTWARE),
         ("4.2.1", "", Refusal.OTHER_SOFTWARE),
         ("4.2.1", None, Refusal.OTHER_SOFTWARE),
-        ("4.2.1", "paon", Refusal.OTHER_SOFTWARE),
+        *(("4.2.1", name, Refusal.OTHER_SOFTWARE) for name in ("paon", "truecolors", "corgidon", "koyuspace")),
+        *(("4.4.0+waka.1.0", name, Refusal.OTHER_SOFTWARE) for name in ("waka", "\u548c\u6b4c")),
         ("0.1", "fedibird", Refusal.OWN_NUMBER),
         ("3.4.9001", "Ecko", Refusal.OWN_NUMBER),
         ("1.0.7", "hometown", Refusal.OWN_NUMBER),
@@ -190,6 +223,17 @@ def test_refusals_have_names(text, software, reason):
     with pytest.raises(InvalidVersion) as refused:
         parse_version(text, software)
     assert refused.value.reason is reason
+
+
+def test_whitespace_around_a_version_does_not_make_it_too_long():
+    assert parse_version(" " * 200 + "4.2.1+" + "a" * 194 + "\n").release == "4.2.1"
+
+
+@pytest.mark.parametrize("text", ["0.22.1+git-fdff42b", "0.13.1-SNAPSHOT git-dfc7656", "0.18.0-rc1+git-1234567"])
+def test_gotosocial_is_known_by_its_commit(text):
+    with pytest.raises(InvalidVersion) as refused:
+        parse_version(text)
+    assert (refused.value.reason, refused.value.fork) == (Refusal.MAJOR_ZERO, "not-mastodon")
 
 
 def test_4_10_is_newer_than_4_9():
@@ -260,3 +304,27 @@ def test_the_order_is_total(a, b, c):
         assert a <= c
     if a.precedence < b.precedence:
         assert a < b
+
+
+#: Few numbers and few pieces: neighbours and equals come often.
+NEIGHBOURS = st.builds(
+    lambda number, rest: number + "".join(rest), st.sampled_from(["4.2.1", "1.0.7+3.5.5"]), st.lists(PIECES, max_size=2)
+)
+ANY_VERSION = st.builds(parsed, STRINGS | NEIGHBOURS, SOFTWARE).filter(lambda read: isinstance(read, Version))
+
+
+@given(ANY_VERSION, ANY_VERSION, ANY_VERSION)
+def test_the_order_is_total_whatever_servers_send(a, b, c):
+    assert (a < b) + (a == b) + (a > b) == 1
+    low, middle, high = sorted([a, b, c])
+    assert low <= middle <= high
+    assert low <= high
+    assert low.precedence <= middle.precedence <= high.precedence
+
+
+def test_a_version_does_not_compare_with_anything_else():
+    version = parse_version("4.2.1")
+    assert version != "4.2.1"
+    for other in ("4.2.1", (4, 2, 1), None):
+        with pytest.raises(TypeError, match="not supported"):
+            sorted([version, other])

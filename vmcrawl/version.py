@@ -8,7 +8,7 @@ from functools import total_ordering
 
 from vmcrawl.fork import OWN_NUMBERS, UPSTREAM_ONLY, name_fork, text_fork
 
-#: Longer strings are refused; the longest seen in the wild has 54 characters.
+#: Longer strings are refused, outer whitespace aside; the longest seen in the wild has 54 characters.
 MAX_LENGTH = 200
 
 
@@ -34,9 +34,9 @@ class Refusal(StrEnum):
     OTHER_SOFTWARE = "other_software"
     #: A fork's own number, which says nothing about Mastodon's.
     OWN_NUMBER = "own_number"
-    #: More than one branch above main.
+    #: Above main, and not the minor after it.
     ABOVE_MAIN = "above_main"
-    #: Below the newest release, but there never was such a branch.
+    #: Below main, but there never was such a branch.
     NO_SUCH_BRANCH = "no_such_branch"
 
 
@@ -111,10 +111,12 @@ class Version:
         return self.major, self.minor, self.patch, *_prerelease_precedence(self.prerelease)
 
     def __str__(self) -> str:
-        return f"{self.release}+{self.metadata}" if self.metadata else self.release
+        # After a plus this would be Hometown's old order.
+        separator = "~" if self.major == 1 and _MASTODON_FIRST.match(self.metadata) else "+"
+        return f"{self.release}{separator}{self.metadata}" if self.metadata else self.release
 
-    def __lt__(self, other: "Version") -> bool:
-        return self._order() < other._order()
+    def __lt__(self, other: object) -> bool:
+        return self._order() < other._order() if isinstance(other, Version) else NotImplemented
 
     def _order(self) -> tuple[tuple[int, ...], str, str, str]:
         return self.precedence, self.prerelease, self.metadata, self.fork
@@ -129,8 +131,9 @@ def parse_version(text: object, software: object = "mastodon") -> Version:
 
     * outer whitespace and one ``v`` fall off; then three numbers in ASCII digits, further ``.N`` are ignored;
     * only what stands right after the number and before the first ``+`` can be a pre-release; ``rc1``, ``-rc1`` and
-      ``-rc.1`` are one thing; an unknown word is the operator's. A pre-release on a patch other than 0 stays one:
-      4.3.3-alpha.0 is a development build and not the release 4.3.3;
+      ``-rc.1`` are one thing, but the 7 of ``-alpha-7ce0e`` is part of a commit's name; an unknown word is the
+      operator's. A pre-release on a patch other than 0 stays one: 4.3.3-alpha.0 is a development build and not the
+      release 4.3.3;
     * ``+nightly-20230505`` right after the first ``+`` is what upstream's own images said in 2023: a pre-release.
       Where a dated nightly stands beside another pre-release (``4.2.0-beta2-nightly.2023-08-25``), it says more;
     * ``-250801`` is a dated build, read as the nightly of that day;
@@ -166,7 +169,7 @@ _TWO_COMPONENTS = re.compile(r"v?[0-9]+\.[0-9]+(?![0-9]|\.[0-9])")
 _BRANCH = re.compile(r"[vV]?([0-9]{1,5})\.([0-9]{1,5})")
 #: ``(compatible; X)``, the older ``:compatible:``, and snac's ``(not true; really X)``.
 _IMITATION = re.compile(r"\(\s*(?:compatible|not true)|compatible;|:compatible:", re.IGNORECASE)
-#: ``0.22.1+git-fdff42b`` is GoToSocial's own version.
+#: ``0.22.1+git-fdff42b`` and ``0.13.1-SNAPSHOT git-dfc7656`` are GoToSocial's own versions.
 _GOTOSOCIAL = re.compile(r"[+ ]git-[0-9a-f]{6,40}\b")
 _EDGES = re.compile(r"^[\s+\-._~]+|[\s+\-._~]+$")
 _MASTODON_FIRST = re.compile(r"[vV]?[0-9]+\.[0-9]+\.[0-9]+")
@@ -176,12 +179,16 @@ _WORD = re.compile(
 )
 #: One server's name in place of the word alpha; its operator's mark all the same.
 _ALIASES = {"mastau": "alpha"}
-_COUNT = re.compile(r"[-._]?([0-9]{1,9})(?![0-9])(?:\.[0-9]+)*")
+#: Behind a separator a count is a word of its own, and behind a dash a short one: anything else names a commit.
+_COUNT = re.compile(
+    r"(?:([0-9]{1,9})(?![0-9])|\.([0-9]{1,9})(?![0-9a-z])|[-_]([0-9]{1,4})(?![0-9a-z]))(?:\.[0-9]+(?![0-9a-z]))*",
+    re.IGNORECASE | re.ASCII,
+)
 _NIGHTLY = re.compile(r"[-._~ +]*nightly(?![a-z])", re.IGNORECASE | re.ASCII)
 _NIGHTLY_DATE = re.compile(
     r"[-._]?([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})(?![0-9])(-security(?![a-z0-9]))?", re.IGNORECASE | re.ASCII
 )
-_BAD_DATE = re.compile(r"[-._]?[0-9]+(?:-[0-9]+)*")
+_BAD_DATE = re.compile(r"[-._]?[0-9]+(?:[-.][0-9]+)*(?![0-9a-z])", re.IGNORECASE | re.ASCII)
 _DATE_SUFFIX = re.compile(r"-(20)?([0-9]{2})(-?)([0-9]{2})\3([0-9]{2})(?![0-9a-z])", re.IGNORECASE | re.ASCII)
 
 #: Leaves room for number and pre-release, so that ``str(version)`` never is too long to be read again.
@@ -191,11 +198,11 @@ _MAX_METADATA = 150
 def _strip(text: object) -> str:
     if not isinstance(text, str):
         raise InvalidVersion(Refusal.NOT_A_STRING, type(text).__name__)
-    if len(text) > MAX_LENGTH:
-        raise InvalidVersion(Refusal.TOO_LONG, f"{len(text)} characters")
     stripped = text.strip()
     if not stripped:
         raise InvalidVersion(Refusal.EMPTY, repr(text[:20]))
+    if len(stripped) > MAX_LENGTH:
+        raise InvalidVersion(Refusal.TOO_LONG, f"{len(stripped)} characters")
     if _CONTROL.search(stripped):
         raise InvalidVersion(Refusal.CONTROL_CHARACTER, ascii(stripped[:60]))
     return stripped
@@ -216,10 +223,11 @@ def _parse(text: str, named: str) -> Version:
     major, minor, patch = map(int, number.groups())
     prerelease, metadata = _read_rest(rest)
     if major == 0:
-        fork = "not-mastodon" if _GOTOSOCIAL.match(rest) else text_fork(named, metadata)
+        fork = "not-mastodon" if _GOTOSOCIAL.search(rest) else text_fork(named, metadata)
         raise InvalidVersion(Refusal.MAJOR_ZERO, shown, fork=fork)
     if major == 1:
-        if _MASTODON_FIRST.match(metadata) and (mastodon := _parse(metadata, named)).major > 1:
+        behind = _tidy(rest.partition("+")[2])
+        if _MASTODON_FIRST.match(behind) and (mastodon := _parse(behind, named)).major > 1:
             own = f"hometown-{major}.{minor}.{patch}"
             metadata = _tidy(f"{own}+{mastodon.metadata}")
             return Version(*mastodon.precedence[:3], mastodon.prerelease, metadata, text_fork(named, metadata))
@@ -253,7 +261,7 @@ def _read_head(head: str) -> tuple[str, str]:
         return dated
     name = _ALIASES.get(channel, channel)
     suffix = f"{channel}+{_tidy(rest)}" if channel in _ALIASES else rest
-    return f"{name}.{int(count[1])}" if count else name, suffix
+    return f"{name}.{int(count[count.lastindex or 0])}" if count else name, suffix
 
 
 def _read_date_suffix(head: str) -> tuple[str, str] | None:
