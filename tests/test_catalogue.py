@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -39,9 +40,9 @@ def patched(text: str, catalogue: Catalogue | None = None) -> bool | None:
     return is_patched(parse_version(text), catalogue or packaged_catalogue())
 
 
-def believed(text: str) -> bool | Refusal:
+def believed(text: str, catalogue: Catalogue | None = None) -> bool | Refusal:
     try:
-        return bool(refuse_impossible(parse_version(text), packaged_catalogue()))
+        return bool(refuse_impossible(parse_version(text), catalogue or packaged_catalogue()))
     except InvalidVersion as refusal:
         return refusal.reason
 
@@ -52,6 +53,14 @@ def with_releases(*rows: str) -> Catalogue:
     names = ("version", "date", "is_security")
     more = parse_releases([dict(zip(names, row.split(), strict=True)) for row in rows])
     return Catalogue((*known.releases, *more), known.branches, known.main_ranges)
+
+
+def with_main(name: str, since: date) -> Catalogue:
+    """The packaged catalogue, and main having gone on to another version."""
+    known = packaged_catalogue()
+    moment = datetime(since.year, since.month, since.day, 14, tzinfo=UTC)
+    ranges = (*known.main_ranges[:-1], replace(known.main_ranges[-1], until=moment))
+    return Catalogue(known.releases, known.branches, (*ranges, MainRange(parse_tag(name), moment, None)))
 
 
 def test_the_snapshot_is_whole():
@@ -113,6 +122,7 @@ def test_the_order_of_versions_is_the_order_of_main():
         # 4.7 was a beta and main already 4.8.
         ("4.7", date(2026, 8, 19), Support.MAIN),
         ("4.8", date(2026, 8, 19), Support.MAIN),
+        ("4.8", date(2026, 8, 14), Support.MAIN),
         ("4.8", date(2026, 8, 13), Support.UNKNOWN),
         ("4.6", date(2026, 8, 19), Support.LATEST),
         ("4.5", date(2026, 8, 19), Support.PREVIOUS),
@@ -164,10 +174,10 @@ def test_a_new_branch_moves_everything_without_a_person():
         ("4.8.0", True),
         ("4.8.0-alpha.3", True),
         ("4.9.0-alpha.1", True),
-        ("5.0.0", True),
         ("4.2.30", True),
         ("4.5.99999", True),
         ("4.10.0", Refusal.ABOVE_MAIN),
+        ("5.0.0", Refusal.ABOVE_MAIN),
         ("5.1.0", Refusal.ABOVE_MAIN),
         ("6.0.0", Refusal.ABOVE_MAIN),
         ("5.18.1", Refusal.ABOVE_MAIN),
@@ -180,6 +190,39 @@ def test_a_new_branch_moves_everything_without_a_person():
 )
 def test_the_list_may_be_old_but_only_by_one_branch(text, answer):
     assert believed(text) == answer
+
+
+def test_a_new_major_on_main_opens_no_more_minors_of_the_old_one():
+    catalogue, later = with_main("5.0.0-alpha.1", date(2026, 9, 1)), date(2026, 9, 2)
+    texts = ("4.8.0", "4.9.0", "4.42.0", "5.0.0", "5.1.0", "5.2.0", "6.0.0")
+    above, never = Refusal.ABOVE_MAIN, Refusal.NO_SUCH_BRANCH
+    # 4.8 was main before, and so 4.9 is not the minor after main any more.
+    assert [believed(text, catalogue) for text in texts] == [True, never, never, True, True, above, above]
+    branches = ("4.8", "4.9", "4.42", "5.0", "5.1")
+    main, unknown = Support.MAIN, Support.UNKNOWN
+    assert [catalogue.support(key(name), later) for name in branches] == [main, unknown, unknown, main, unknown]
+    assert catalogue.support(key("5.0"), date(2026, 8, 31)) is unknown
+
+
+def test_the_first_release_of_a_new_major_is_enough_to_believe_it():
+    released, tagged = with_releases("5.0.0 2026-12-01 false"), with_releases("5.0.0-beta.1 2026-12-01 false")
+    assert [believed(text, released) for text in ("5.0.1", "5.1.0", "5.2.0", "5.3.0")] == [
+        True,
+        True,
+        True,
+        Refusal.ABOVE_MAIN,
+    ]
+    assert [believed(text, tagged) for text in ("5.0.0", "5.1.0", "4.8.0")] == [True, True, True]
+    assert believed("4.9.0", released) is Refusal.NO_SUCH_BRANCH
+    assert tagged.support(key("5.0"), date(2026, 12, 1)) is Support.MAIN
+    assert tagged.support(key("5.0"), date(2026, 11, 30)) is Support.UNKNOWN
+
+
+def test_minors_that_main_has_passed_are_believed_though_nobody_saw_them():
+    catalogue, later = with_main("4.11.0-alpha.1", date(2027, 9, 1)), date(2027, 9, 2)
+    assert [believed(text, catalogue) for text in ("4.9.0", "4.10.0", "4.12.0")] == [True, True, True]
+    assert believed("4.13.0", catalogue) is Refusal.ABOVE_MAIN
+    assert catalogue.support(key("4.10"), later) is Support.MAIN
 
 
 @pytest.mark.parametrize(
@@ -225,6 +268,32 @@ def test_patched_is_the_newest_of_its_branch_or_newer(text, answer):
 )
 def test_main_needs_the_newest_security_fix(text, answer):
     assert patched(text, with_releases("4.7.1 2026-09-10 true")) is answer
+
+
+def test_what_main_carried_up_to_the_day_of_a_release_is_older_than_it():
+    # Main went back from 4.7.1-alpha.1 on 2026-06-25.
+    for day, answer in (("2026-06-24", None), ("2026-06-25", False), ("2026-06-26", False)):
+        older = [r for r in packaged_catalogue().releases if r.version.release != "4.7.0"]
+        (release,) = parse_releases([{"version": "4.7.0", "date": day, "is_security": ""}])
+        catalogue = Catalogue((*older, release), (), packaged_catalogue().main_ranges)
+        assert patched("4.7.1-alpha.1", catalogue) is answer
+
+
+def test_a_nightly_of_the_day_of_a_release_is_older_than_it():
+    assert patched("4.7.1-nightly.2026-08-20") is False
+    assert patched("4.7.1-nightly.2026-08-21") is None
+
+
+def test_an_unknown_alpha_has_a_fix_that_came_with_the_one_before_or_earlier():
+    # Main became 4.8.0-alpha.1 on 2026-08-14.
+    assert patched("4.8.0-alpha.2", with_releases("4.7.1 2026-08-14 true")) is True
+    assert patched("4.8.0-alpha.2", with_releases("4.7.1 2026-08-15 true")) is None
+
+
+def test_a_tagged_pre_release_has_the_fixes_of_its_day():
+    fix = "4.7.1 2026-09-10 true"
+    for day, answer in (("2026-09-09", None), ("2026-09-10", True), ("2026-09-11", True)):
+        assert patched("4.8.0-beta.1", with_releases(fix, f"4.8.0-beta.1 {day} false")) is answer
 
 
 def test_the_bump_of_a_fix_divides_the_alphas():

@@ -1,6 +1,7 @@
 """Upstream's releases, branches and builds of main, and what follows from them for a version on a given day."""
 
 import csv
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -97,12 +98,31 @@ class Catalogue:
     @property
     def newest_security_fix(self) -> date | None:
         """The day of the newest release, on any branch, that is known to fix security problems."""
-        return self._index.security_fix
+        return max(self._index.security_fixes, default=None)
+
+    @property
+    def security_fixes(self) -> tuple[date, ...]:
+        """The days on which a release, on any branch, is known to have fixed security problems; oldest first."""
+        return self._index.security_fixes
+
+    @property
+    def release_days(self) -> dict[str, date]:
+        """The day of each release and pre-release, by its canonical name; not to be changed."""
+        return self._index.days
+
+    def stable(self, branch: BranchKey) -> tuple[Release, ...]:
+        """The stable releases of a branch, lowest number first."""
+        return self._index.stable.get(branch, ())
 
     def newest(self, branch: BranchKey) -> Release | None:
         """The newest stable release of a branch; None where there is none (yet)."""
-        stable = self._index.stable.get(branch)
-        return stable[-1] if stable else None
+        return next(reversed(self.stable(branch)), None)
+
+    def main_at(self, moment: datetime) -> MainRange | None:
+        """What main was at a moment (UTC); None before the first known bump."""
+        place = bisect_right(self._index.in_order, moment, key=lambda known: known.since)
+        known = self._index.in_order[place - 1] if place else None
+        return known if known and (known.until is None or moment < known.until) else None
 
     def ranges_of(self, version: Version) -> tuple[MainRange, ...]:
         """The times in which main carried exactly this version; more than one where upstream went back."""
@@ -115,10 +135,10 @@ class Catalogue:
             return stated.support
         stable = [key for key, releases in self._index.stable.items() if releases[0].released <= today]
         if not stable or branch > stable[-1]:
-            known = [r.version.branch_key for r in self.main_ranges if r.since.date() <= today]
+            known = [key for key, day in self._index.opened.items() if day <= today]
             # A branch is stable: main has gone on, whether or not the list of its bumps is up to date.
             known += [_next_minor(stable[-1])] if stable else []
-            return Support.MAIN if known and branch <= max(known) else Support.UNKNOWN
+            return Support.MAIN if branch in known or _is_behind(branch, max(known, default=None)) else Support.UNKNOWN
         if branch not in stable:
             return Support.UNKNOWN
         end = self.support_end(branch, today)
@@ -147,19 +167,22 @@ class Catalogue:
 def refuse_impossible(version: Version, catalogue: Catalogue) -> Version:
     """Give the version back, or raise :class:`InvalidVersion` where no such branch can exist.
 
-    The list may be old, the server is not: what is newer than the catalogue is believed, but only up to the branch
-    after main, which is the next minor or the next major (main 4.8: 4.9 and 5.0, not 4.10, 5.1 or 42.0). A patch is
-    never too high. Up to the newest released branch the list is complete: 3.6 and 2.10 never were.
+    The list may be old, the server is not: what is newer than the catalogue is believed, but only the minor that
+    follows the newest stable branch and the one that follows main (main 4.8: 4.9, not 4.10, 5.0 or 42.0). A new major
+    is believed once the catalogue has seen it, and then opens no more of the old one than that: with main at 5.0 and
+    4.7 the newest there may be a 4.8 and a 5.1, but no 4.42. A patch is never too high. Up to the newest released
+    branch the list is complete: 3.6 and 2.10 never were.
     """
     index, branch = catalogue._index, version.branch_key
-    newest, (major, minor) = next(reversed(index.stable)), index.main
-    if branch <= newest:
-        if branch in index.known:
-            return version
-        raise InvalidVersion(Refusal.NO_SUCH_BRANCH, version.release, fork=version.fork)
-    if branch <= index.main or branch in ((major, minor + 1), (major + 1, 0)):
+    newest = next(reversed(index.stable))
+    if branch in index.opened or branch in (_next_minor(newest), _next_minor(index.main)):
         return version
-    raise InvalidVersion(Refusal.ABOVE_MAIN, f"{version.release}, main is {major}.{minor}", fork=version.fork)
+    if branch > index.main:
+        above = f"{version.release}, main is {index.main[0]}.{index.main[1]}"
+        raise InvalidVersion(Refusal.ABOVE_MAIN, above, fork=version.fork)
+    if branch > newest and _is_behind(branch, index.main):
+        return version
+    raise InvalidVersion(Refusal.NO_SUCH_BRANCH, version.release, fork=version.fork)
 
 
 def is_patched(version: Version, catalogue: Catalogue) -> bool | None:
@@ -226,12 +249,16 @@ class _Index:
 
     #: Stable releases by branch, oldest first, branches in order.
     stable: dict[BranchKey, tuple[Release, ...]]
-    prereleases: dict[str, date]
+    #: Of all releases and pre-releases.
+    days: dict[str, date]
     branches: dict[BranchKey, Branch]
     ranges: dict[str, tuple[MainRange, ...]]
-    known: frozenset[BranchKey]
+    #: The times of main, oldest first.
+    in_order: tuple[MainRange, ...]
+    #: The first day on which anything of a branch was seen: a release, a pre-release, or main.
+    opened: dict[BranchKey, date]
     main: BranchKey
-    security_fix: date | None
+    security_fixes: tuple[date, ...]
 
 
 def _build_index(releases: Sequence[Release], branches: Sequence[Branch], main_ranges: Sequence[MainRange]) -> _Index:
@@ -244,14 +271,20 @@ def _build_index(releases: Sequence[Release], branches: Sequence[Branch], main_r
     ranges: dict[str, tuple[MainRange, ...]] = {}
     for known in main_ranges:
         ranges[known.version.release] = (*ranges.get(known.version.release, ()), known)
+    opened: dict[BranchKey, date] = {}
+    seen = [(release.version.branch_key, release.released) for release in releases]
+    seen += [(known.version.branch_key, known.since.date()) for known in main_ranges]
+    for key, day in seen:
+        opened[key] = min(day, opened.get(key, day))
     return _Index(
         stable,
-        {release.version.release: release.released for release in releases if release.version.prerelease},
+        {release.version.release: release.released for release in releases},
         {branch.key: branch for branch in branches},
         ranges,
-        frozenset({release.version.branch_key for release in releases} | {r.version.branch_key for r in main_ranges}),
-        max([_next_minor(next(reversed(stable))), *(known.version.branch_key for known in main_ranges)]),
-        max((release.released for release in releases if release.security), default=None),
+        tuple(sorted(main_ranges, key=lambda known: known.since)),
+        opened,
+        max([_next_minor(next(reversed(stable))), *opened]),
+        tuple(sorted({release.released for release in releases if release.security})),
     )
 
 
@@ -281,12 +314,17 @@ def _known_before(version: Version, catalogue: Catalogue) -> Iterator[date]:
     for known in catalogue.main_ranges:
         if known.version.precedence <= version.precedence:
             yield known.since.date()
-    if tagged := catalogue._index.prereleases.get(version.release):
+    if tagged := catalogue.release_days.get(version.release):
         yield tagged
 
 
 def _next_minor(branch: BranchKey) -> BranchKey:
     return branch[0], branch[1] + 1
+
+
+def _is_behind(branch: BranchKey, main: BranchKey | None) -> bool:
+    """Whether main has passed through a branch although nobody saw it: minors count one by one, majors do not."""
+    return main is not None and branch[0] == main[0] and branch <= main
 
 
 def _six_months_after(day: date) -> date:
