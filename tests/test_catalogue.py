@@ -1,14 +1,11 @@
 """What follows from upstream's releases, branches and builds of main: support, patches, what is believed."""
 
-import csv
-import json
 import pickle
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -27,9 +24,6 @@ from vmcrawl.catalogue import (
 from vmcrawl.version import InvalidVersion, Refusal, parse_tag, parse_version
 
 TODAY = date(2026, 8, 22)
-LABELLED = list(
-    csv.DictReader((Path(__file__).parent / "data" / "versions.csv").read_text(encoding="utf-8").splitlines())
-)
 
 
 def key(branch: str) -> tuple[int, int]:
@@ -310,16 +304,6 @@ def test_the_bump_of_a_fix_divides_the_alphas():
 def test_where_no_fix_is_known_main_cannot_be_judged():
     catalogue = Catalogue((Release(parse_tag("4.7.0"), date(2026, 8, 20)),))
     assert patched("4.8.0-alpha.1", catalogue) is None
-
-
-@pytest.mark.parametrize("row", [row for row in LABELLED if row["nightly_base"]], ids=lambda r: r["raw_json"])
-def test_nightlies_were_built_from_the_labelled_version_of_main(row):
-    nightly = parse_version(json.loads(row["raw_json"])).nightly
-    assert nightly
-    built = datetime(nightly.year, nightly.month, nightly.day, 2, tzinfo=UTC)
-    ranges = packaged_catalogue().main_ranges
-    (base,) = (known.version for known in ranges if known.since <= built and (not known.until or built < known.until))
-    assert base == parse_tag(row["nightly_base"])
 
 
 def test_each_range_ends_where_the_next_begins():
