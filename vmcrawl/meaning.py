@@ -8,7 +8,7 @@ from vmcrawl.fork import name_fork
 from vmcrawl.version import InvalidVersion, Refusal, Version, parse_version
 
 #: Stamped on every meaning; raised whenever the reading of any string changes, so that old readings are redone.
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,19 @@ def read_meaning(
 
     Raises :class:`vmcrawl.version.InvalidVersion` for what :func:`read_version` refuses, and nothing else.
     """
-    read = read_version(software, version, upstream_version, catalogue)
-    patched = is_patched(read, catalogue)
+    return find_meaning(read_version(software, version, upstream_version, catalogue), catalogue, today)
+
+
+def find_meaning(version: Version, catalogue: Catalogue, today: date) -> Meaning:
+    """As :func:`read_meaning`, of what :func:`read_version` gave."""
+    patched = is_patched(version, catalogue)
     # A -security build is labelled with tomorrow; a later date is nobody's build.
-    if read.nightly and read.nightly > today + timedelta(days=1) and patched:
+    if version.nightly and version.nightly > today + timedelta(days=1) and patched:
         patched = None
-    support = catalogue.support(read.branch_key, today)
+    support = catalogue.support(version.branch_key, today)
     # Of a branch that we know nothing about we cannot say that it has all fixes.
     patched = None if support is Support.UNKNOWN else patched
-    return Meaning(read.release, read.branch, read.fork, support, patched)
+    return Meaning(version.release, version.branch, version.fork, support, patched)
 
 
 def read_version(software: object, version: object, upstream_version: str | None, catalogue: Catalogue) -> Version:
