@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def no_database(monkeypatch, tmp_path):
     return tmp_path / "postgres"
 
 
-def asked(*lines: bytes, **more: str) -> "subprocess.CompletedProcess[bytes]":
+def asked(*lines: bytes, options: Sequence[str] = (), **more: str) -> "subprocess.CompletedProcess[bytes]":
     """Let the program answer these lines."""
-    command = [sys.executable, "-m", "vmcrawl", "classify", "--json", "-"]
+    command = [sys.executable, "-m", "vmcrawl", "classify", "--json", "-", *options]
     env = environment("", **more)
     return subprocess.run(command, input=b"\n".join(lines), env=env, capture_output=True, timeout=60, check=False)
 
@@ -76,6 +77,15 @@ def test_software_is_mastodon_where_it_is_missing_and_upstream_counts(no_databas
         b"[" * 100_000,
         b"null",
         b'{"version": ' + b"9" * 5000 + b"}",
+        # Read by one library and too deep for another, or for the answer.
+        b'{"version": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"version": ' + b'{"a":' * 600 + b"1" + b"}" * 600 + b"}",
+        b'{"software": ' + b"[" * 900 + b"]" * 900 + b', "version": "4.5.6"}',
+        # No JSON, and nothing that JSON could answer.
+        b'{"version": NaN}',
+        b'{"version": "4.5.6", "software": [-Infinity]}',
+        b'{"version": 1e999}',
+        b'{"version": "4.5.6", "software": {"a": -1e999}}',
     ],
 )
 def test_a_line_that_is_no_object_is_answered_in_its_place_and_the_others_are_read(line):
@@ -83,7 +93,7 @@ def test_a_line_that_is_no_object_is_answered_in_its_place_and_the_others_are_re
     assert finished.returncode == 1
     assert b"line 3" in finished.stderr
     assert b"Traceback" not in finished.stderr
-    read = [json.loads(one) for one in finished.stdout.splitlines()]
+    read = [json.loads(one, parse_constant=pytest.fail) for one in finished.stdout.splitlines()]
     assert [one["release"] for one in read] == ["4.5.6", "", "4.5.7"]
     assert (read[1]["valid"], read[1]["reason"]) == (False, "bad_line")
 
@@ -120,8 +130,27 @@ def test_a_table_is_for_people(no_database, capsys):
     assert "no_number" in shown
 
 
+def test_options_stand_for_what_a_line_does_not_name():
+    lines = b'{"version": "0.1"}', b'{"version": "0.1", "upstream": null}', b'{"software": "ecko", "version": "0.1"}'
+    finished = asked(*lines, options=["--software", "fedibird", "--upstream", "3.4.1"])
+    assert finished.returncode == 0
+    read = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert [(one["software"], one["release"], one["reason"]) for one in read] == [
+        ("fedibird", "3.4.1", ""),
+        ("fedibird", "", "own_number"),
+        ("ecko", "3.4.1", ""),
+    ]
+
+
 def test_without_json_a_dash_is_wrong_usage(no_database, capsys):
     assert main(["classify", "-"]) == 2
+
+
+@pytest.mark.parametrize("versions", [["-", "4.5.6"], ["4.5.6", "-"], ["-", "-"]])
+def test_a_dash_beside_versions_is_wrong_usage(no_database, capsys, versions):
+    assert main(["classify", "--json", *versions]) == 2
+    assert main(["classify", *versions]) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_a_database_that_is_away_is_said_and_the_packaged_releases_have_to_do(no_database, monkeypatch, capsys):

@@ -4,15 +4,16 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 
 from vmcrawl.catalogue import Catalogue
 from vmcrawl.commands.database import known_catalogue
 from vmcrawl.commands.display import write_table
+from vmcrawl.document import InvalidJson, parse_json
 from vmcrawl.interruption import Interruption
-from vmcrawl.meaning import read_meaning, read_version
+from vmcrawl.meaning import find_meaning, read_version
 from vmcrawl.settings import Settings
 from vmcrawl.version import InvalidVersion
 
@@ -44,8 +45,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "classify",
         help="how a version string is read",
-        epilog='With --json and "-": JSON lines {"software", "version"[, "upstream"]} on stdin; software is mastodon'
-        " where it is missing. The releases are those of a database that is configured, else the packaged ones.",
+        epilog='With --json and "-": JSON lines {"software", "version"[, "upstream"]} on stdin; --software and'
+        " --upstream stand for what a line does not name. The releases are those of a database that is configured,"
+        " else the packaged ones.",
     )
     parser.add_argument("versions", nargs="+", metavar="VERSION", help="as a server sent it; - with --json: stdin")
     parser.add_argument("--software", default="mastodon", metavar="NAME", help="software.name (default: mastodon)")
@@ -55,20 +57,24 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Read each string; 0 also for those that are refused, 1 if a line of stdin was no JSON object."""
-    from_stdin = arguments.versions == ["-"]
+    """Read each string; 0 also for those that are refused, 1 if a line of stdin could not be answered."""
+    from_stdin = "-" in arguments.versions
     if from_stdin and not arguments.json:
         log.error("reading from stdin needs --json: one object a line")
         return 2
+    if from_stdin and len(arguments.versions) > 1:
+        log.error("either versions or -, for stdin, not both")
+        return 2
+    software, upstream = arguments.software, arguments.upstream
     with Interruption():
         catalogue, today = known_catalogue(settings), datetime.now(UTC).date()
         if from_stdin:
-            return _answer_lines(sys.stdin.buffer, catalogue, today)
-        software, upstream = arguments.software, arguments.upstream
+            defaults = {"software": software, "version": None, "upstream": upstream}
+            return _answer_lines(sys.stdin.buffer, defaults, catalogue, today)
         read = [classify(software, version, upstream, catalogue, today) for version in arguments.versions]
     if arguments.json:
         for one in read:
-            _write_line(one)
+            _write_line(_format(one))
     else:
         headings = ("version", "release", "branch", "fork", "support", "patched", "refused")
         write_table(sys.stdout, headings, list(_rows(read)))
@@ -91,8 +97,7 @@ def classify(
             reason=str(refusal.reason),
             detail=refusal.detail,
         )
-    # What can be read is text.
-    meaning = read_meaning(str(software), str(version), upstream, catalogue, today)
+    meaning = find_meaning(read, catalogue, today)
     return Classification(
         software,
         version,
@@ -106,29 +111,40 @@ def classify(
     )
 
 
-def _answer_lines(lines: Iterable[bytes], catalogue: Catalogue, today: date) -> int:
+def _answer_lines(lines: Iterable[bytes], defaults: Mapping[str, object], catalogue: Catalogue, today: date) -> int:
     """One line out for each line in, in order and at once, so that a program can talk with us."""
     code = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            asked = json.loads(line.decode("utf-8-sig"))
-            if not isinstance(asked, dict):
-                raise ValueError("no JSON object")
-        except (ValueError, RecursionError) as error:
-            log.error("line %d is no JSON object: %s", number, error)
-            _write_line(Classification(None, None, valid=False, reason="bad_line", detail=f"line {number}: {error}"))
+            asked = {**defaults, **_read_object(line)}
+            upstream = asked["upstream"] if isinstance(asked["upstream"], str) else None
+            answer = _format(classify(asked["software"], asked["version"], upstream, catalogue, today))
+        except ValueError as error:
+            log.error("line %d cannot be answered: %s", number, error)
+            refused = Classification(None, None, valid=False, reason="bad_line", detail=f"line {number}: {error}")
+            answer = _format(refused)
             code = 1
-            continue
-        upstream = asked.get("upstream")
-        known = upstream if isinstance(upstream, str) else None
-        _write_line(classify(asked.get("software", "mastodon"), asked.get("version"), known, catalogue, today))
+        _write_line(answer)
     return code
 
 
-def _write_line(one: Classification) -> None:
-    sys.stdout.write(json.dumps(asdict(one)) + "\n")
+def _read_object(line: bytes) -> dict[str, object]:
+    """Raises :class:`InvalidJson`."""
+    asked = parse_json(line)
+    if not isinstance(asked, dict):
+        raise InvalidJson("no JSON object")
+    return asked
+
+
+def _format(one: Classification) -> str:
+    """Raises ``ValueError`` for what JSON has no word for: 1e999 is read as infinity."""
+    return json.dumps({field.name: getattr(one, field.name) for field in fields(one)}, allow_nan=False)
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
