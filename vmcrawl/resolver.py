@@ -3,8 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -48,7 +47,6 @@ _LONGEST_CHAIN = 16
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
 
 _A, _AAAA = pycares.QUERY_TYPE_A, pycares.QUERY_TYPE_AAAA
-_Box = SimpleQueue[tuple[int, pycares.DNSResult | None, int | None]]
 #: Ends of a question of which no name server has said anything.
 _NO_ANSWER = frozenset({ares.ARES_ETIMEOUT, ares.ARES_ECANCELLED, ares.ARES_EDESTRUCTION})
 
@@ -81,21 +79,21 @@ class Turns:
         """How many may be under way. Those who ask dead servers stand in nobody's way: as many as ever."""
         return _MOST if self.dead else int(self._bound)
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn, have it within the block; raises :class:`Stopped`."""
+    def begin(self) -> None:
+        """Wait for a turn, and take it; raises :class:`Stopped`."""
         with self._changed:
             while not self._stopped and self._running >= self.bound:
                 self._changed.wait()
             if self._stopped:
                 raise Stopped
             self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify(max(0, self.bound - self._running))
+
+    def end(self) -> None:
+        """Give the turn to whoever waits for one."""
+        with self._changed:
+            self._running -= 1
+            if (free := self.bound - self._running) > 0:
+                self._changed.notify(free)
 
     def answered(self, seconds: float) -> None:
         """Take note of an answer that took so long, even if nobody waits for it any more."""
@@ -154,7 +152,8 @@ class Resolver:
         listed = self._hosts.look_up(host)
         if listed:
             return listed
-        with self._turns.turn():
+        self._turns.begin()
+        try:
             end = time.monotonic() + (min(self._timeout, _SILENT_SECONDS) if self._turns.dead else self._timeout)
             answers = self._ask(self._channel, host, end)
             if all(each.error in _NO_ANSWER for each in answers.values()):
@@ -162,6 +161,8 @@ class Resolver:
             self._count()
             if any(each.error == ares.ARES_EBADRESP for each in answers.values()):
                 answers = self._ask_alone(host, end)
+        finally:
+            self._turns.end()
         return _conclude(host, answers)
 
     def stop(self) -> None:
@@ -195,25 +196,15 @@ class Resolver:
                 channel.close()
 
     def _ask(self, channel: pycares.Channel, host: str, end: float) -> dict[int, Answer]:
-        box: _Box = SimpleQueue()
+        question = _Question()
         for kind in (_A, _AAAA):
-            self._send(channel, host, kind, box)
-        answers: dict[int, Answer] = {}
-        while len(answers) < 2:
-            try:
-                kind, result, error = box.get(timeout=max(0.0, end - time.monotonic()))
-            except Empty:
-                break
-            if self._stopped:
-                raise Stopped
-            answers[kind] = answer = _read(host, kind, result, error)
-            if answer.error == ares.ARES_ENOTFOUND:
-                break
-            if answer.addresses:
-                end = min(end, time.monotonic() + _SECOND_ANSWER_SECONDS)
-        return answers
+            self._send(channel, host, kind, question)
+        question.wait(end, host)
+        if self._stopped:
+            raise Stopped
+        return question.answers(host)
 
-    def _send(self, channel: pycares.Channel, host: str, kind: int, box: _Box) -> None:
+    def _send(self, channel: pycares.Channel, host: str, kind: int, question: "_Question") -> None:
         if self._stopped:
             raise Stopped
         asked = time.monotonic()
@@ -221,13 +212,13 @@ class Resolver:
         def receive(result: pycares.DNSResult | None, error: int | None) -> None:
             if error not in _NO_ANSWER:
                 self._turns.answered(time.monotonic() - asked)
-            box.put((kind, result, error))
+            question.take(kind, result, error)
 
         try:
             channel.query(host, kind, callback=receive)
         except pycares.AresError as error:
             # c-ares reports such an error to the callback, too; the second report of one type changes nothing.
-            box.put((kind, None, error.args[0]))
+            question.take(kind, None, error.args[0])
 
     def _count(self) -> None:
         with self._lock:
@@ -236,6 +227,43 @@ class Resolver:
         if full and not self._stopped:
             # Empties the cache and follows changes of resolv.conf; questions under way stay under way.
             self._channel.reinit()
+
+
+class _Question:
+    """What is asked about one name, and what has come of it; one thread waits, that of c-ares brings the answers."""
+
+    def __init__(self) -> None:
+        self._came: dict[int, tuple[pycares.DNSResult | None, int | None]] = {}
+        self._first_at = 0.0
+        self._settled: SimpleQueue[None] = SimpleQueue()
+
+    def take(self, kind: int, result: pycares.DNSResult | None, error: int | None) -> None:
+        """Keep an answer, and wake who waits if it is the last one that matters: waking twice would cost more."""
+        self._came.setdefault(kind, (result, error))
+        self._first_at = self._first_at or time.monotonic()
+        if len(self._came) == 2 or error == ares.ARES_ENOTFOUND:
+            self._settled.put(None)
+
+    def wait(self, end: float, host: str) -> None:
+        """Wait until both answers are there, or "no such name", or it is not worth waiting any longer."""
+        while (moment := time.monotonic()) < end:
+            # Nobody wakes us for the first answer, so look in time whether it has come.
+            until = moment + _SECOND_ANSWER_SECONDS
+            if self._first_at:
+                until = self._first_at + _SECOND_ANSWER_SECONDS if self._has_addresses(host) else end
+            if until <= moment:
+                return
+            try:
+                return self._settled.get(timeout=min(until, end) - moment)
+            except Empty:
+                continue
+
+    def answers(self, host: str) -> dict[int, Answer]:
+        """What has come so far, by type."""
+        return {kind: _read(host, kind, result, error) for kind, (result, error) in dict(self._came).items()}
+
+    def _has_addresses(self, host: str) -> bool:
+        return any(answer.addresses for answer in self.answers(host).values())
 
 
 def _open_channel(servers: list[str]) -> pycares.Channel:
