@@ -158,7 +158,8 @@ _FREE = """
     AND (leased_until IS NULL OR leased_until <= %(now)s)
     AND (retry_after_until IS NULL OR retry_after_until <= %(now)s)
 """
-# The CTE is materialized, or a join could run it, and lease, more than once.
+# The CTE is materialized, or a join could run it, and lease, more than once. The array and the limits of one row leave
+# the planner nothing but indexes, whatever it believes of the numbers: a plan for a small ledger is one for a big one.
 _DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT domain, due_at FROM domains WHERE {_FREE}
@@ -168,21 +169,28 @@ _LEASE = """
 ), leased AS (
     UPDATE domains
     SET leased_until = %(until)s, lease_holder = %(holder)s, lease_run = %(run_id)s, due_at = %(until)s
-    FROM due WHERE domains.domain = due.domain
-    RETURNING domains.domain, domains.failures, domains.nodeinfo_url, domains.nodeinfo_validator,
-              domains.trusted_until, due.due_at AS was_due_at
+    WHERE domain = ANY (ARRAY(SELECT domain FROM due))
+    RETURNING domain, failures, nodeinfo_url, nodeinfo_validator, trusted_until
 )
 SELECT leased.domain, leased.failures, own.host, own.read_at, own.rules, backend.host, backend.read_at, backend.rules,
-       leased.nodeinfo_url, coalesce(leased.nodeinfo_validator, ''), versions.software, versions.version,
-       versions.upstream_version, sightings.active_users, leased.trusted_until
-FROM leased
-LEFT JOIN sightings ON sightings.domain = leased.domain AND leased.trusted_until > %(now)s
-LEFT JOIN versions ON versions.id = sightings.version_id
-LEFT JOIN robots AS own ON own.host = leased.domain AND own.read_at > %(rules_since)s
-LEFT JOIN robots AS backend
-       ON backend.host = substring(leased.nodeinfo_url from '^https://([^/:?#]+)')
-      AND backend.host <> leased.domain AND backend.read_at > %(rules_since)s
-ORDER BY leased.was_due_at, leased.domain
+       leased.nodeinfo_url, coalesce(leased.nodeinfo_validator, ''), last.software, last.version,
+       last.upstream_version, last.active_users, leased.trusted_until
+FROM leased JOIN due USING (domain)
+LEFT JOIN LATERAL (
+    SELECT host, read_at, rules FROM robots
+    WHERE robots.host = leased.domain AND robots.read_at > %(rules_since)s LIMIT 1
+) AS own ON true
+LEFT JOIN LATERAL (
+    SELECT host, read_at, rules FROM robots
+    WHERE robots.host = substring(leased.nodeinfo_url from '^https://([^/:?#]+)')
+      AND robots.host <> leased.domain AND robots.read_at > %(rules_since)s LIMIT 1
+) AS backend ON true
+LEFT JOIN LATERAL (
+    SELECT versions.software, versions.version, versions.upstream_version, sightings.active_users
+    FROM sightings JOIN versions ON versions.id = sightings.version_id
+    WHERE sightings.domain = leased.domain AND leased.trusted_until > %(now)s LIMIT 1
+) AS last ON true
+ORDER BY due.due_at, leased.domain
 """
 # By (named, suspects): the text decides which partial index serves, so it is no parameter.
 _CLAIM = {

@@ -240,7 +240,8 @@ RETURNING domains.domain
 # sighting since the statement began: this transaction holds its domain's row in the ledger.
 _WRITE_SIGHTINGS = """
 WITH before AS MATERIALIZED (
-    SELECT domain, version_id FROM sightings WHERE domain = ANY (%(domains)s)
+    SELECT known.domain, known.version_id FROM unnest(%(domains)s::text[]) AS seen (domain)
+    CROSS JOIN LATERAL (SELECT domain, version_id FROM sightings WHERE sightings.domain = seen.domain LIMIT 1) AS known
 ), written AS (
     INSERT INTO sightings (domain, version_id, active_users, first_seen_at, last_seen_at)
     SELECT seen.domain, versions.id, seen.active_users, seen.observed_at, seen.observed_at
