@@ -49,6 +49,19 @@ def span(low: str, high: str, closed: bool = False, after: bool = False) -> Span
         ("4.2.x, < 4.1.9", [Span(branch_start(4, 2), branch_start(4, 3)), span("", "4.1.9")]),
         (">= 4.4.0, < 4.4.2 || >= 4.5.0", [span("4.4.0", "4.4.2"), span("4.5.0", "")]),
         (">= 4.4.0 ; < 4.3.2", [span("4.4.0", ""), span("", "4.3.2")]),
+        # Nothing between two bounds is and, as a comma is.
+        (">= 4.4.0 < 4.4.14", [span("4.4.0", "4.4.14")]),
+        (">4.4.0<=4.4.14", [span("4.4.0", "4.4.14", closed=True, after=True)]),
+        ("< 4.4.14 >= 4.4.0", [span("4.4.0", "4.4.14")]),
+        ("< 4.3.2, >= 4.4.0 < 4.4.14", [span("", "4.3.2"), span("4.4.0", "4.4.14")]),
+        ("=> 4.4.0, =< 4.4.13", [span("4.4.0", "4.4.13", closed=True)]),
+        ("\u2265 4.4.0, \u2264 4.4.13", [span("4.4.0", "4.4.13", closed=True)]),
+        ("4.4.13 and earlier", [span("", "4.4.13", closed=True)]),
+        ("v4.4.13 or below", [span("", "4.4.13", closed=True)]),
+        ("up to 4.4.13", [span("", "4.4.13", closed=True)]),
+        ("Up to and including 4.4.13", [span("", "4.4.13", closed=True)]),
+        (">= 4.4.0, up to 4.4.13", [span("4.4.0", "4.4.13", closed=True)]),
+        ("4.4.0 and later, < 4.4.14", [span("4.4.0", "4.4.14")]),
     ],
 )
 def test_a_notation_is_read_into_spans(text, spans):
@@ -67,7 +80,13 @@ def test_a_notation_is_read_into_spans(text, spans):
         ),
         (">= nightly.2026-03-10", Ranges(dated=((date(2026, 3, 10), None),))),
         (">= nightly.2026-02-30", Ranges(unread=(">= nightly.2026-02-30",))),
-        ("some versions, < 4.2.6", Ranges(spans=(span("", "4.2.6"),), unread=("some versions",))),
+        # What cannot be read may be the bound that is missing.
+        ("some versions, < 4.2.6", Ranges(unsure=(span("", "4.2.6"),), unread=("some versions",))),
+        (">= 4.4.0, < soon", Ranges(unsure=(span("4.4.0", ""),), unread=("< soon",))),
+        (">= 4.4.0, < soon || < 4.3.2", Ranges((span("", "4.3.2"),), (span("4.4.0", ""),), unread=("< soon",))),
+        (">= nightly.2026-03-10, < soon", Ranges(unread=("< soon", ">= nightly.2026-03-10"))),
+        (">= 4.4.0 > 4.3.0", Ranges(unread=(">= 4.4.0 > 4.3.0",))),
+        ("4.4.0 < 4.4.14", Ranges(unread=("4.4.0 < 4.4.14",))),
         ("< 0.9.1", Ranges(unread=("< 0.9.1",))),
         ("< 4.2.6" * 1000, Ranges(unread=("7000 characters",))),
     ],
@@ -94,12 +113,13 @@ TERMS = st.sampled_from(
     [
         *("all", "*", "main", "all main", "nightly", ",", ">", "4.2.x", "9.x", "99999.99999.x", "0.1.2", "\u0664.2.1"),
         *("< 4.4.18", "<= v4.2", ">= 4.3.0-beta.1", "= 4.5.0rc1", "4.4.0-4.4.13", "4.2.1 through 4.1.1"),
-        *("4.1.x before", ">= nightly.2026-03-10", ">= nightly.9999-12-31"),
+        *("4.1.x before", ">= nightly.2026-03-10", ">= nightly.9999-12-31", ">= 4.4.0 < 4.4.14", "=> 4.9", "up to"),
     ]
 )
 
 
 @given(st.lists(st.one_of(TERMS, st.text(max_size=12))).map(",".join) | st.lists(TERMS).map("||".join))
 def test_reading_never_raises_and_spans_are_never_empty(text):
-    assert not any(found.empty for found in read_ranges(text).spans)
+    read = read_ranges(text)
+    assert not any(found.empty for found in (*read.spans, *read.unsure))
     read_versions(text)

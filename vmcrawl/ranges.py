@@ -13,12 +13,16 @@ MAX_LENGTH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Versions from ``low`` (included unless ``after``) up to ``high`` (included if ``closed``); None: no end."""
+    """Versions from ``low`` (included unless ``after``) up to ``high`` (included if ``closed``); None: no end.
+
+    ``since``: of what was built from main, only the builds of that day (UTC) and later.
+    """
 
     low: Version | None
     high: Version | None
     closed: bool = False
     after: bool = False
+    since: date | None = None
 
     @property
     def empty(self) -> bool:
@@ -40,6 +44,8 @@ class Ranges:
 
     #: Every span that is not empty; a bound without its counterpart is open on the other side.
     spans: tuple[Span, ...] = ()
+    #: Of parts with a term that nobody can read: it may be the bound that is missing.
+    unsure: tuple[Span, ...] = ()
     #: ``>= 4.2.6, < 4.2.6``
     empty: tuple[Span, ...] = ()
     #: The builds of main from a day on, up to a version: ``>= nightly.2026-03-10, < 4.6.0-beta.1``
@@ -55,18 +61,21 @@ class Ranges:
 def read_ranges(text: str) -> Ranges:
     """Read what CVE records, GitHub's advisories and their authors write. Never raises.
 
-    ``||`` and ``;`` mean or. A comma means and between a lower bound and the upper bound after it; any other means
-    or (``< 4.2.29, < 4.3.17``). Terms: a version behind ``>=``, ``>``, ``<``, ``<=``, ``=`` or nothing; ``4.2.x``;
-    ``4.1.x before 4.1.17``; ``4.4.0-4.4.13`` with both ends; ``nightly.2026-03-10`` as a lower bound; ``all``,
-    ``all main``, ``all supported versions``. Versions are spelled as :func:`parse_tag` has it.
+    ``||`` and ``;`` mean or. A comma means and between a lower bound and the upper bound after it, as does nothing at
+    all (``>= 4.4.0 < 4.4.14``); any other comma means or (``< 4.2.29, < 4.3.17``). Terms: a version behind ``>=``,
+    ``>``, ``<``, ``<=``, ``=`` (and ``=>``, ``=<``, ``\u2265``, ``\u2264``) or nothing; ``up to 4.4.13``, ``4.4.13 and
+    earlier``, both with that version; ``4.4.0 and later``; ``4.2.x``; ``4.1.x before 4.1.17``; ``4.4.0-4.4.13`` with
+    both ends; ``nightly.2026-03-10`` as a lower bound; ``all``, ``all main``, ``all supported versions``. Versions
+    are spelled as :func:`parse_tag` has it.
     """
     if len(text) > MAX_LENGTH:
         return Ranges(unread=(f"{len(text)} characters",))
     found = _Found()
-    for part in re.split(r"\|\||;|\n", text):
-        _read_part([term for term in (term.strip() for term in part.split(",")) if term], found)
+    for part in re.split(r"\|\||;|\n", _spell(text)):
+        _read_part([term for whole in part.split(",") for term in _divide(whole.strip()) if term], found)
     return Ranges(
         tuple(span for span in found.spans if not span.empty),
+        tuple(span for span in found.unsure if not span.empty),
         tuple(span for span in found.spans if span.empty),
         tuple(found.dated),
         "main" in found.words,
@@ -100,6 +109,15 @@ _VERSION_ONLY = re.compile(_TEXT, _FLAGS)
 _BOUND = re.compile(rf"(>=|<=|==|>|<|=|before|prior to|)\s*({_TEXT})", _FLAGS)
 _FROM_TO = re.compile(rf"({_TEXT})\s*(?:-|\u2013|to|through)\s*({_TEXT})", _FLAGS)
 _BRANCH = re.compile(rf"v?([0-9]{{1,5}})(?:\.([0-9]{{1,5}}))?\.[x*](?:\s+(?:before|prior to)\s+({_TEXT}))?", _FLAGS)
+_UP_TO = re.compile(
+    rf"(?:up to|until|through)(?: and including)?\s+({_TEXT})"
+    rf"|({_TEXT}) (?:and|or) (?:earlier|older|below|lower|prior|before)",
+    _FLAGS,
+)
+_LATER = re.compile(rf"({_TEXT}) (?:and|or) (?:later|newer|above|higher|up)", _FLAGS)
+#: A lower and an upper bound with nothing between them, in either order.
+_TWO = re.compile(r"([<>]=?[^<>=]+?)\s*([<>]=?[^<>=]+)")
+_SPELLINGS = str.maketrans({"\u2265": ">=", "\u2264": "<="})
 _NIGHTLY = re.compile(r">=\s*nightly[.-]([0-9]{4}-[0-9]{2}-[0-9]{2})", _FLAGS)
 _ALL = {
     **dict.fromkeys(("all", "*", "all versions"), "all"),
@@ -111,13 +129,26 @@ _ALL = {
 @dataclass(slots=True)
 class _Found:
     spans: list[Span] = field(default_factory=list)
+    unsure: list[Span] = field(default_factory=list)
     dated: list[tuple[date, Version | None]] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
 
 
+def _spell(text: str) -> str:
+    return text.translate(_SPELLINGS).replace("=>", ">=").replace("=<", "<=")
+
+
+def _divide(term: str) -> tuple[str, ...]:
+    two = _TWO.fullmatch(term)
+    if two is None or {two[1][0], two[2][0]} != {"<", ">"}:
+        return (term,)
+    return (two[1], two[2]) if two[1][0] == ">" else (two[2], two[1])
+
+
 def _read_part(terms: list[str], found: _Found) -> None:
     bounds: list[Span | date] = []
+    unread: list[str] = []
     for term in terms:
         word = _ALL.get(" ".join(term.lower().split()))
         bound = Span(None, None) if word == "all" else _read_term(term)
@@ -126,12 +157,16 @@ def _read_part(terms: list[str], found: _Found) -> None:
         elif word:
             found.words.add(word)
         else:
-            found.unread.append(term[:60])
+            unread.append(term[:60])
+    found.unread += unread
+    spans = found.unsure if unread else found.spans
     for whole in _pair(bounds):
         if isinstance(whole, Span):
-            found.spans.append(whole)
-        else:
+            spans.append(whole)
+        elif not unread:
             found.dated.append(whole)
+        else:
+            found.unread.append(f">= nightly.{whole[0]}")
 
 
 def _read_term(term: str) -> Span | date | None:
@@ -142,6 +177,12 @@ def _read_term(term: str) -> Span | date | None:
     if both := _FROM_TO.fullmatch(term):
         low, high = _version(both[1]), _version(both[2])
         return Span(low, high, closed=True) if low and high else None
+    if up_to := _UP_TO.fullmatch(term):
+        high = _version(up_to[1] or up_to[2])
+        return Span(None, high, closed=True) if high else None
+    if later := _LATER.fullmatch(term):
+        low = _version(later[1])
+        return Span(low, None) if low else None
     bound = _BOUND.fullmatch(term)
     version = _version(bound[2]) if bound else None
     if bound is None or version is None:
