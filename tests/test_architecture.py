@@ -13,8 +13,8 @@ PACKAGE = ROOT / "vmcrawl"
 # A name stands for a module, or for a package with everything in it.
 PURE = """
     address advisory affected answer builds caching catalogue coding delay document domain duration exclusion
-    exposure failure fork instance meaning nodeinfo observation orders outcome pace ranges reading robots
-    schedule settings snapshot target upstream url version wellknown wire
+    exposure failure fork instance judgement meaning nodeinfo observation orders outcome pace ranges reading
+    robots schedule settings snapshot target upstream url version wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",

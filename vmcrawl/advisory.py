@@ -8,11 +8,11 @@ from datetime import date
 from functools import cache
 from importlib import resources
 
-from vmcrawl.affected import Affected, read_affected
+from vmcrawl.affected import read_affected, read_exactly
 from vmcrawl.builds import find_builds
 from vmcrawl.catalogue import Catalogue, Release, packaged_catalogue
 from vmcrawl.exposure import Exposure
-from vmcrawl.ranges import read_ranges
+from vmcrawl.judgement import Affected
 from vmcrawl.version import Version
 
 __all__ = [
@@ -116,21 +116,17 @@ def parse_advisory(row: Mapping[str, str], catalogue: Catalogue) -> Advisory:
 
 
 def apply_override(advisory: Advisory, override: Override, catalogue: Catalogue) -> Advisory:
-    """The same advisory with the operator's affected set, which is exact: the published fixes no longer count.
+    """The same advisory with the operator's affected set, which is exact: published ranges and fixes no longer count.
 
-    What a range of the override ends with (``< 4.3.16``) is the fix of its branch. Raises :class:`InvalidAdvisory`
-    where the ranges cannot be read.
+    As :func:`vmcrawl.affected.read_exactly` has it. Raises :class:`InvalidAdvisory` where a range cannot be read or
+    leads to no version.
     """
     if override.ranges.strip().lower() == "none":
         return replace(advisory, affected=Affected(), ambiguous="")
-    read = read_ranges(override.ranges)
-    if read.unread or read.empty or read.supported or not (read.spans or read.dated or read.main):
+    affected = read_exactly(override.ranges, catalogue)
+    if affected is None:
         raise InvalidAdvisory(f"{override.ghsa_id}: nobody can read the ranges {override.ranges!r:.80}")
-    ends = [span.high for span in read.spans if span.high and not span.closed]
-    ends += [high for _, high in read.dated if high]
-    fixed = ", ".join(end.release for end in ends if end.prerelease != "pre")
-    affected, _ = read_affected(override.ranges, fixed, catalogue)
-    return replace(advisory, affected=replace(affected, unsure=()), ambiguous="")
+    return replace(advisory, affected=affected, ambiguous="")
 
 
 @cache
