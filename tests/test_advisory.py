@@ -1,5 +1,6 @@
 """What the published advisories say, with all their mistakes, and whom they touch."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -233,6 +234,29 @@ def test_exposures_name_the_fix_that_was_there_to_take():
         Exposure(named("vwhj").ghsa_id, "4.5.14", day),
     )
     assert find_exposures(parse_version("4.7.0"), packaged_advisories(), packaged_catalogue()) == ()
+
+
+def test_what_forks_and_operators_add_to_a_release_changes_no_exposure():
+    known, catalogue = packaged_advisories(), packaged_catalogue()
+    plain = find_exposures(parse_version("4.5.0"), known, catalogue)
+    assert plain
+    assert find_exposures(parse_version("4.5.0+glitch.4"), known, catalogue) == plain
+    assert find_exposures(parse_version("4.5.0-beta.1+glitch"), known, catalogue) != plain
+
+
+def test_exposures_follow_the_advisories_and_the_catalogue_they_are_asked_with():
+    version, catalogue = parse_version("4.3.2"), packaged_catalogue()
+    override = Override(named("gwhw").ghsa_id, "< 4.3.16", "")
+    corrected = (apply_override(named("gwhw"), override, catalogue),)
+    published = list(packaged_advisories())
+    assert [one.ghsa_id for one in find_exposures(version, corrected, catalogue)] == [named("gwhw").ghsa_id]
+    assert len(find_exposures(version, published, catalogue)) > 1
+    published.clear()
+    assert find_exposures(version, published, catalogue) == ()
+    without_main = replace(catalogue, main_ranges=())
+    alpha = parse_version("4.7.0-alpha.1")
+    touched = [find_exposures(alpha, (named("7jvv"),), known) != () for known in (catalogue, without_main)]
+    assert touched == [True, False]
 
 
 @pytest.mark.parametrize(

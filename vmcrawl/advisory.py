@@ -5,8 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
+from typing import Generic, TypeVar
 
 from vmcrawl.affected import read_affected, read_exactly
 from vmcrawl.builds import find_builds
@@ -14,6 +15,8 @@ from vmcrawl.catalogue import Catalogue, Release, packaged_catalogue
 from vmcrawl.exposure import Exposure
 from vmcrawl.judgement import Affected
 from vmcrawl.version import Version
+
+T = TypeVar("T")
 
 __all__ = [
     "Advisory",
@@ -77,11 +80,11 @@ class Override:
 def find_exposures(version: Version, advisories: Sequence[Advisory], catalogue: Catalogue) -> tuple[Exposure, ...]:
     """The advisories that a version is exposed to, each with the fix that was there to take.
 
-    Those of which it cannot be said (:meth:`Advisory.covers` is None) are not among them.
+    Those of which it cannot be said (:meth:`Advisory.covers` is None) are not among them. Number and pre-release
+    decide alone, so each release is judged once for the same advisories and catalogue, whatever forks add to it.
     """
-    builds = find_builds(version, catalogue)
-    touching = (advisory for advisory in advisories if advisory.affected.judge(version, builds))
-    return tuple(_expose(version, advisory) for advisory in touching)
+    known = _Same(advisories if isinstance(advisories, tuple) else tuple(advisories)), _Same(catalogue)
+    return _find_exposures(Version(*version.precedence[:3], version.prerelease), *known)
 
 
 def parse_advisory(row: Mapping[str, str], catalogue: Catalogue) -> Advisory:
@@ -140,6 +143,28 @@ _COLUMNS = (
     *("ghsa_id", "cve_id", "severity", "score", "title", "published"),
     *("vulnerable_ranges", "patched_versions"),
 )
+
+
+class _Same(Generic[T]):
+    """A value that equals only itself, so that a lookup need not compare hundreds of releases with each other."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+
+@lru_cache(maxsize=4_096)
+def _find_exposures(
+    version: Version, advisories: _Same[tuple[Advisory, ...]], catalogue: _Same[Catalogue]
+) -> tuple[Exposure, ...]:
+    builds = find_builds(version, catalogue.value)
+    touching = (advisory for advisory in advisories.value if advisory.affected.judge(version, builds))
+    return tuple(_expose(version, advisory) for advisory in touching)
 
 
 def _expose(version: Version, advisory: Advisory) -> Exposure:
