@@ -1,7 +1,7 @@
 """``releases`` and ``advisories`` from the command line to the database; a local server is all of upstream."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,15 @@ from tests.servers import Server
 from tests.store.builders import NOW, column, crawl, names, ok
 from tests.test_sources import ok as answer
 from tests.test_sources import refusal, routes
+from vmcrawl.catalogue import Release
 from vmcrawl.cli import main
 from vmcrawl.domain import Domain
 from vmcrawl.knowledge import load_reader
 from vmcrawl.settings import DatabaseSettings
+from vmcrawl.store.catalogue import save_releases
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
+from vmcrawl.version import parse_tag
 
 DATA = Path(__file__).parent / "data" / "upstream"
 RELEASES = "/api/repos/mastodon/mastodon/releases?per_page=100"
@@ -181,6 +184,20 @@ def test_advisories_are_taken_in_and_shown(upstream, connection, capsys):
     shown = told(capsys, "advisories", "show", asked["changes"][0].lower())
     assert asked["changes"][0] in shown
     assert told(capsys, "advisories", "show", "GHSA-none", code=1) == ""
+
+
+def test_an_advisory_that_upstream_withdraws_is_gone(upstream, connection, capsys):
+    upstream[ADVISORIES] = answer(body("advisories.json").replace(b"GHSA-aaaa-bbbb-cccc", b"GHSA-gwhw-gcjx-72v8"))
+    told(capsys, "advisories", "show", "GHSA-gwhw-gcjx-72v8")
+    (asked,) = said(capsys, "advisories", "refresh")["sources"]
+    assert "GHSA-gwhw-gcjx-72v8" in asked["changes"]
+    told(capsys, "advisories", "show", "GHSA-gwhw-gcjx-72v8", code=1)
+
+
+def test_what_is_unclear_about_an_advisory_follows_the_releases(upstream, connection, capsys):
+    assert said(capsys, "advisories", "show", "GHSA-qrgq-9fx2-vf2r")["ambiguous"] == "4.3.24 is no known release"
+    save_releases(connection, [Release(parse_tag("4.3.24"), date(2026, 6, 3), True)], "github", NOW)
+    assert said(capsys, "advisories", "show", "GHSA-qrgq-9fx2-vf2r")["ambiguous"] == ""
 
 
 def test_an_advisory_is_overridden_and_shown_as_such(upstream, connection, capsys):

@@ -104,6 +104,7 @@ def test_each_source_is_read_from_its_own_place():
             "GHSA-xfrj-c749-jxxq",
             "GHSA-ccm4-vgcc-73hp",
             "GHSA-5fq7-3p3j-9vrf",
+            "GHSA-aaaa-bbbb-cccc",
         ]
 
 

@@ -23,11 +23,14 @@ __all__ = [
     "Affected",
     "InvalidAdvisory",
     "Override",
+    "PublishedAdvisory",
     "apply_override",
     "find_exposures",
     "packaged_advisories",
     "parse_advisory",
+    "read_advisory",
     "read_affected",
+    "read_override",
 ]
 
 #: GitHub's words and CVSS' (v3.1 section 5); ``moderate`` is what GitHub calls medium in some places.
@@ -39,8 +42,11 @@ class InvalidAdvisory(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Advisory:
-    """One published advisory. ``published`` may be weeks after the fix: for exposure count from :meth:`fix_for`."""
+class PublishedAdvisory:
+    """An advisory in the words of its source. ``published`` (UTC) may be weeks after the fix.
+
+    What several packages say is joined, ``ranges`` by ``||``, ``patched`` by commas.
+    """
 
     #: The CVE id where GitHub has none of its own.
     ghsa_id: str
@@ -51,10 +57,14 @@ class Advisory:
     score: float | None
     title: str
     published: date | None
-    #: As published.
     ranges: str
-    #: As published.
     patched: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory(PublishedAdvisory):
+    """The same, and which versions it touches."""
+
     affected: Affected
     #: Why the affected set is no more than a reading, reasons divided by semicolons; empty: nothing is unclear.
     ambiguous: str
@@ -103,33 +113,35 @@ def parse_advisory(row: Mapping[str, str], catalogue: Catalogue) -> Advisory:
     severity = given["severity"].lower().replace("moderate", "medium")
     if severity and severity not in SEVERITIES:
         raise InvalidAdvisory(f"{ghsa_id}: severity {severity!r:.40}")
-    affected, ambiguous = read_affected(given["vulnerable_ranges"], given["patched_versions"], catalogue)
-    return Advisory(
-        ghsa_id,
-        given["cve_id"],
-        severity,
-        _read_score(ghsa_id, given["score"]),
-        given["title"],
-        _read_day(ghsa_id, given["published"]),
-        given["vulnerable_ranges"],
-        given["patched_versions"],
-        affected,
-        ambiguous,
-    )
+    score, day = _read_score(ghsa_id, given["score"]), _read_day(ghsa_id, given["published"])
+    ranges, patched = given["vulnerable_ranges"], given["patched_versions"]
+    published = PublishedAdvisory(ghsa_id, given["cve_id"], severity, score, given["title"], day, ranges, patched)
+    return read_advisory(published, catalogue)
 
 
-def apply_override(advisory: Advisory, override: Override, catalogue: Catalogue) -> Advisory:
-    """The same advisory with the operator's affected set, which is exact: published ranges and fixes no longer count.
+def read_advisory(published: PublishedAdvisory, catalogue: Catalogue) -> Advisory:
+    """What is published, with what it means as far as the catalogue knows releases. Never raises."""
+    p = published
+    read = read_affected(p.ranges, p.patched, catalogue)
+    return Advisory(p.ghsa_id, p.cve_id, p.severity, p.score, p.title, p.published, p.ranges, p.patched, *read)
 
-    As :func:`vmcrawl.affected.read_exactly` has it. Raises :class:`InvalidAdvisory` where a range cannot be read or
-    leads to no version.
+
+def read_override(override: Override, catalogue: Catalogue) -> Affected:
+    """The versions that an operator says are touched, exactly: as :func:`vmcrawl.affected.read_exactly` has it.
+
+    Raises :class:`InvalidAdvisory` where a range cannot be read or leads to no version.
     """
     if override.ranges.strip().lower() == "none":
-        return replace(advisory, affected=Affected(), ambiguous="")
+        return Affected()
     affected = read_exactly(override.ranges, catalogue)
     if affected is None:
         raise InvalidAdvisory(f"{override.ghsa_id}: nobody can read the ranges {override.ranges!r:.80}")
-    return replace(advisory, affected=affected, ambiguous="")
+    return affected
+
+
+def apply_override(advisory: Advisory, override: Override, catalogue: Catalogue) -> Advisory:
+    """The same advisory with :func:`read_override` in place of what is published; raises what that does."""
+    return replace(advisory, affected=read_override(override, catalogue), ambiguous="")
 
 
 @cache

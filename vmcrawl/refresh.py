@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 import vmcrawl.sources as upstream
-from vmcrawl.advisory import InvalidAdvisory, parse_advisory
+from vmcrawl.advisory import PublishedAdvisory, read_advisory
 from vmcrawl.asker import Source, SourceFailed
 from vmcrawl.catalogue import Catalogue, Release
 from vmcrawl.knowledge import read_anew
@@ -17,7 +17,7 @@ from vmcrawl.settings import Settings
 from vmcrawl.sources import Fetched
 from vmcrawl.store import advisories, branches, catalogue, sources
 from vmcrawl.store.database import Database
-from vmcrawl.upstream import PublishedAdvisory, SupportRow, ends_of_support
+from vmcrawl.upstream import SupportRow, WithdrawnAdvisory, ends_of_support
 from vmcrawl.version import Version
 
 log = logging.getLogger(__name__)
@@ -183,22 +183,8 @@ def _read_support(items: Sequence[SupportRow], now: _Now) -> sources.Save:
     return partial(branches.save_support, stated=stated, now=now.moment)
 
 
-def _read_advisories(items: Sequence[PublishedAdvisory], now: _Now) -> sources.Save:
-    try:
-        read = [parse_advisory(_row(item), now.catalogue) for item in items]
-    except InvalidAdvisory as error:
-        raise SourceFailed(Source.ADVISORIES, f"an advisory that cannot be read: {error}") from error
-    return partial(advisories.save_advisories, advisories=read, source=_GITHUB, now=now.moment)
-
-
-def _row(item: PublishedAdvisory) -> dict[str, str]:
-    return {
-        "ghsa_id": item.ghsa_id,
-        "cve_id": item.cve_id,
-        "severity": item.severity,
-        "score": "" if item.score is None else str(item.score),
-        "title": item.title,
-        "published": item.published.isoformat(),
-        "vulnerable_ranges": item.ranges,
-        "patched_versions": item.patched,
-    }
+def _read_advisories(items: Sequence[PublishedAdvisory | WithdrawnAdvisory], now: _Now) -> sources.Save:
+    read = [read_advisory(item, now.catalogue) for item in items if isinstance(item, PublishedAdvisory)]
+    withdrawn = [item.ghsa_id for item in items if isinstance(item, WithdrawnAdvisory)]
+    save = advisories.save_advisories
+    return partial(save, advisories=read, source=_GITHUB, now=now.moment, withdrawn=withdrawn)

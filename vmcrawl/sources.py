@@ -7,13 +7,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Generic, TypeVar
 
+from vmcrawl.advisory import PublishedAdvisory
 from vmcrawl.asker import Asker, Source, SourceFailed
 from vmcrawl.catalogue import Release
 from vmcrawl.settings import Settings
 from vmcrawl.upstream import (
     InvalidUpstream,
-    PublishedAdvisory,
     SupportRow,
+    WithdrawnAdvisory,
     parse_endoflife,
     parse_github_advisories,
     parse_github_commits,
@@ -75,8 +76,8 @@ def fetch_endoflife(settings: Settings, etag: str = "") -> Fetched[SupportRow]:
     return _fetch(Source.ENDOFLIFE, settings, url, etag, parse_endoflife)
 
 
-def fetch_advisories(settings: Settings, etag: str = "") -> Fetched[PublishedAdvisory]:
-    """All published security advisories of the repository, each once."""
+def fetch_advisories(settings: Settings, etag: str = "") -> Fetched[PublishedAdvisory | WithdrawnAdvisory]:
+    """All published security advisories of the repository, also those that were withdrawn, each once."""
     url = f"{settings.sources.github_api}/repos/mastodon/mastodon/security-advisories?per_page=100"
     fetched = _fetch(Source.ADVISORIES, settings, url, etag, parse_github_advisories)
     return Fetched(_unique(fetched.items, lambda advisory: advisory.ghsa_id), fetched.etag, fetched.not_modified)

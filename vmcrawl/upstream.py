@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from typing import TypeVar
 
+from vmcrawl.advisory import PublishedAdvisory
 from vmcrawl.catalogue import Branch, BranchKey, Catalogue, Release, Support
 from vmcrawl.document import InvalidJson, clean_text, parse_json
 from vmcrawl.version import InvalidVersion, Version, parse_tag
@@ -41,21 +42,10 @@ class SupportRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedAdvisory:
-    """An advisory in the words of upstream: ``ranges`` and ``patched`` as they stand there.
-
-    What several packages say is joined, ``ranges`` by ``||``, ``patched`` by commas. ``cve_id`` and ``severity``
-    are empty and ``score`` is None where there is none; ``published`` is the day (UTC).
-    """
+class WithdrawnAdvisory:
+    """An advisory that upstream has taken back."""
 
     ghsa_id: str
-    cve_id: str
-    severity: str
-    score: float | None
-    title: str
-    published: date
-    ranges: str
-    patched: str
 
 
 def parse_github_releases(body: bytes) -> tuple[Release, ...]:
@@ -140,17 +130,13 @@ def ends_of_support(rows: Sequence[SupportRow], catalogue: Catalogue, today: dat
     )
 
 
-def parse_github_advisories(body: bytes) -> tuple[PublishedAdvisory, ...]:
+def parse_github_advisories(body: bytes) -> tuple[PublishedAdvisory | WithdrawnAdvisory, ...]:
     """Read one page of ``GET /repos/{owner}/{repo}/security-advisories`` (GitHub REST API, version 2022-11-28).
 
-    What is not published, or was withdrawn, is left out. Raises :class:`InvalidUpstream`.
+    Drafts and the like, which only those see who may, are left out. Raises :class:`InvalidUpstream`.
     """
-    entries = _objects(body, "advisories")
-    return tuple(
-        _read_advisory(entry)
-        for entry in entries
-        if entry.get("state", "published") == "published" and not entry.get("withdrawn_at")
-    )
+    seen = (_read_advisory(entry) for entry in _objects(body, "advisories"))
+    return tuple(advisory for advisory in seen if advisory)
 
 
 def _read_commit(entry: Entry) -> datetime:
@@ -305,10 +291,15 @@ def _branch_key(branch: str) -> BranchKey:
     return int(major), int(minor)
 
 
-def _read_advisory(entry: Entry) -> PublishedAdvisory:
+def _read_advisory(entry: Entry) -> PublishedAdvisory | WithdrawnAdvisory | None:
+    state = "withdrawn" if entry.get("withdrawn_at") else entry.get("state", "published")
+    if state not in ("published", "withdrawn"):
+        return None
     ghsa, cve = _field(entry, "ghsa_id", str), _text(entry, "cve_id")
     if not _GHSA.fullmatch(ghsa) or (cve and not _CVE.fullmatch(cve)):
         raise InvalidUpstream(f"an advisory is called {_shown(ghsa)}, {_shown(cve)}")
+    if state == "withdrawn":
+        return WithdrawnAdvisory(ghsa)
     packages = _field(entry, "vulnerabilities", list)
     if not all(isinstance(package, dict) for package in packages):
         raise InvalidUpstream(f"vulnerabilities of {ghsa} are no objects")

@@ -7,15 +7,15 @@ import psycopg
 import pytest
 
 from tests.store.builders import MEANING, column, crawl, ok
-from vmcrawl.advisory import packaged_advisories
-from vmcrawl.catalogue import packaged_catalogue
+from vmcrawl.advisory import Advisory, packaged_advisories
+from vmcrawl.catalogue import Release, packaged_catalogue
 from vmcrawl.domain import Domain
 from vmcrawl.exposure import Exposure, Reading
 from vmcrawl.store import advisories as store
-from vmcrawl.store.catalogue import revision
+from vmcrawl.store.catalogue import revision, save_releases
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.results import Result
-from vmcrawl.version import parse_version
+from vmcrawl.version import parse_tag, parse_version
 
 NOW = datetime(2026, 8, 22, tzinfo=UTC)
 KNOWN = packaged_advisories()[:3]
@@ -89,3 +89,98 @@ def test_each_advisory_shows_how_many_are_exposed(seeded: psycopg.Connection):
     crawl(seeded, *(Result(look.observation, look.appointment, exposed) for look in looks))
     touched = {row.ghsa_id: (row.instances, row.active_users) for row in store.list_advisories(seeded)}
     assert touched == {KNOWN[0].ghsa_id: (2, 10), KNOWN[1].ghsa_id: (0, 0), KNOWN[2].ghsa_id: (0, 0)}
+
+
+def test_a_new_id_alone_is_a_change(connection: psycopg.Connection):
+    # Exposures are stored by it.
+    store.save_advisories(connection, [replace(KNOWN[0], ghsa_id=KNOWN[0].cve_id)], "snapshot", NOW)
+    before = revision(connection)
+    assert store.save_advisories(connection, [KNOWN[0]], "github", NOW) == [KNOWN[0].ghsa_id]
+    assert revision(connection) == before + 1
+    assert store.save_advisories(connection, [KNOWN[0]], "github", NOW) == []
+
+
+def test_what_was_known_by_two_ids_becomes_one_and_loses_nothing(connection: psycopg.Connection):
+    cve = KNOWN[0].cve_id
+    bare = replace(KNOWN[0], cve_id="", severity="", score=None, published=None, ranges="", patched="")
+    store.save_advisories(connection, [replace(KNOWN[0], ghsa_id=cve), bare], "snapshot", NOW)
+    store.override_advisory(connection, cve, "none", NOW, "tried it")
+    before = revision(connection)
+    assert store.save_advisories(connection, [replace(bare, cve_id=cve)], "github", NOW) == [bare.ghsa_id]
+    assert revision(connection) == before + 1
+    (row,) = store.list_advisories(connection)
+    assert (row.ghsa_id, row.cve_id, row.override_ranges, row.override_reason) == (
+        bare.ghsa_id,
+        cve,
+        "none",
+        "tried it",
+    )
+    known = KNOWN[0]
+    assert (row.severity, row.score, row.published) == (known.severity, known.score, known.published)
+    assert (row.ranges, row.patched) == (known.ranges, known.patched)
+
+
+def test_of_two_overrides_that_of_its_own_id_stays(connection: psycopg.Connection):
+    cve = KNOWN[0].cve_id
+    store.save_advisories(connection, [replace(KNOWN[0], ghsa_id=cve, cve_id="")], "snapshot", NOW)
+    store.save_advisories(connection, [replace(KNOWN[0], cve_id="")], "github", NOW)
+    store.override_advisory(connection, cve, "none", NOW)
+    store.override_advisory(connection, KNOWN[0].ghsa_id, "< 4.4.9", NOW)
+    store.save_advisories(connection, [KNOWN[0]], "github", NOW)
+    assert [(row.ghsa_id, row.override_ranges) for row in store.list_advisories(connection)] == [
+        (KNOWN[0].ghsa_id, "< 4.4.9")
+    ]
+    assert column(connection, "SELECT count(*) FROM advisory_overrides") == [1]
+
+
+@pytest.mark.parametrize("bare", [replace(KNOWN[0], ranges=""), replace(KNOWN[0], patched="")])
+def test_ranges_and_fixed_versions_that_a_source_leaves_out_stay(seeded: psycopg.Connection, bare: Advisory):
+    bare = replace(bare, title="Another title")
+    assert store.save_advisories(seeded, [bare], "github", NOW) == [KNOWN[0].ghsa_id]
+    (row,) = (row for row in store.list_advisories(seeded) if row.ghsa_id == KNOWN[0].ghsa_id)
+    assert (row.title, row.ranges, row.patched) == ("Another title", KNOWN[0].ranges, KNOWN[0].patched)
+
+
+def test_what_is_unclear_is_no_change_of_its_own(seeded: psycopg.Connection):
+    assert store.save_advisories(seeded, [replace(KNOWN[0], ambiguous="of another day")], "github", NOW) == []
+
+
+def test_what_is_unclear_follows_the_releases(connection: psycopg.Connection):
+    prepare(connection, timedelta(days=3))
+    store.mark_ambiguous(connection)
+
+    def unclear() -> str:
+        (found,) = (row.ambiguous for row in store.list_advisories(connection) if "qrgq" in row.ghsa_id)
+        return found
+
+    assert unclear() == "4.3.24 is no known release"
+    before = column(connection, "SELECT xmin::text FROM advisories ORDER BY ghsa_id")
+    store.mark_ambiguous(connection)
+    assert column(connection, "SELECT xmin::text FROM advisories ORDER BY ghsa_id") == before
+    number = revision(connection)
+    save_releases(connection, [Release(parse_tag("4.3.24"), date(2026, 6, 3), True)], "github", NOW)
+    store.mark_ambiguous(connection)
+    assert unclear() == ""
+    assert revision(connection) == number + 1
+
+
+def test_an_override_that_nobody_can_read_leaves_what_is_published(
+    seeded: psycopg.Connection, caplog: pytest.LogCaptureFixture
+):
+    store.override_advisory(seeded, KNOWN[0].ghsa_id, ">= nightly.2020-01-01", NOW)
+    store.override_advisory(seeded, KNOWN[1].ghsa_id, "none", NOW)
+    loaded = {one.ghsa_id: one for one in store.load_advisories(seeded, packaged_catalogue())}
+    assert loaded[KNOWN[0].ghsa_id] == KNOWN[0]
+    assert loaded[KNOWN[1].ghsa_id].affected.spans == ()
+    assert [KNOWN[0].ghsa_id in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_is_withdrawn_goes_unless_somebody_has_spoken_for_it(seeded: psycopg.Connection):
+    gone, overridden = KNOWN[0].ghsa_id, KNOWN[1].ghsa_id
+    store.override_advisory(seeded, overridden, "< 4.4.9", NOW)
+    before = revision(seeded)
+    withdrawn = [gone, overridden, "GHSA-none"]
+    assert store.save_advisories(seeded, [KNOWN[2]], "github", NOW, withdrawn) == [gone]
+    assert revision(seeded) == before + 1
+    assert {row.ghsa_id for row in store.list_advisories(seeded)} == {overridden, KNOWN[2].ghsa_id}
+    assert store.save_advisories(seeded, [], "github", NOW, withdrawn) == []

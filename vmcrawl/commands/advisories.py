@@ -4,20 +4,17 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-from vmcrawl.advisory import InvalidAdvisory, Override, apply_override
-from vmcrawl.commands.database import ready_database
+from vmcrawl.advisory import InvalidAdvisory, Override, read_override
+from vmcrawl.commands.database import with_database
 from vmcrawl.commands.display import write_facts, write_table
 from vmcrawl.commands.refreshing import refreshing
-from vmcrawl.interruption import Interruption
 from vmcrawl.knowledge import read_anew
 from vmcrawl.refresh import refresh_advisories
-from vmcrawl.settings import Settings
 from vmcrawl.store import advisories, catalogue
-from vmcrawl.store.advisories import AdvisoryRow
+from vmcrawl.store.advisories import AdvisoryRow, UnknownAdvisory
 from vmcrawl.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -33,23 +30,18 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     showing = actions.add_parser("show", help="all, or one with everything that is known of it")
     showing.add_argument("id", nargs="?", metavar="ID", help="a GHSA or CVE id")
     showing.add_argument("--json", action="store_true", help="one JSON object a line")
-    showing.set_defaults(run=_with_database(_show))
+    showing.set_defaults(run=with_database(_show, _read_anew))
     override = actions.add_parser("override", help="say what an advisory touches, against its published ranges")
     override.add_argument("id", metavar="ID", help="a GHSA or CVE id")
     override.add_argument("--ranges", metavar="RANGES", help='such as ">= 4.4.0, < 4.4.9"; none: it touches nothing')
     override.add_argument("--reason", default="", help="shown beside the override")
     override.add_argument("--clear", action="store_true", help="lift the override")
-    override.set_defaults(run=_with_database(_override))
+    override.set_defaults(run=with_database(_override))
 
 
-def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
-    def run(arguments: argparse.Namespace, settings: Settings) -> int:
-        with Interruption(), ready_database(settings) as database:
-            # Whom an advisory touches follows from what versions mean now.
-            read_anew(database, database.now().date())
-            return action(arguments, database)
-
-    return run
+def _read_anew(database: Database) -> int:
+    """Whom an advisory touches follows from what versions mean now."""
+    return read_anew(database, database.now().date())
 
 
 def _show(arguments: argparse.Namespace, database: Database) -> int:
@@ -88,23 +80,30 @@ def _override(arguments: argparse.Namespace, database: Database) -> int:
         if not database.run(partial(advisories.lift_override, ghsa_id=row.ghsa_id)):
             log.error("%s is not overridden", row.ghsa_id)
             return 1
-    else:
-        known = database.run(catalogue.load_catalogue)
-        loaded = database.run(partial(advisories.load_advisories, catalogue=known))
-        (advisory,) = (one for one in loaded if one.ghsa_id == row.ghsa_id)
-        try:
-            apply_override(advisory, Override(row.ghsa_id, arguments.ranges, arguments.reason), known)
-        except InvalidAdvisory as error:
-            log.error("the ranges cannot be read: %s", error)
-            return 2
-        now, ranges, reason = database.now(), arguments.ranges, arguments.reason
-        database.run(partial(advisories.override_advisory, ghsa_id=row.ghsa_id, ranges=ranges, now=now, reason=reason))
-    changed = read_anew(database, database.now().date())
+    elif (code := _set_override(database, Override(row.ghsa_id, arguments.ranges, arguments.reason))) != 0:
+        return code
+    changed = _read_anew(database)
     touched = _find(database, row.ghsa_id)
     number = touched.instances if touched else 0
     sys.stdout.write(
         f"{row.ghsa_id}: touches {number} instances; {changed} distinct versions mean something else now\n"
     )
+    return 0
+
+
+def _set_override(database: Database, override: Override) -> int:
+    known = database.run(catalogue.load_catalogue)
+    try:
+        read_override(override, known)
+    except InvalidAdvisory as error:
+        log.error("the ranges cannot be read: %s", error)
+        return 2
+    try:
+        save = partial(advisories.override_advisory, ghsa_id=override.ghsa_id, ranges=override.ranges)
+        database.run(partial(save, now=database.now(), reason=override.reason))
+    except UnknownAdvisory:
+        log.error("%s is not known by that id any more; vmcrawl advisories show lists all", override.ghsa_id)
+        return 1
     return 0
 
 

@@ -1,14 +1,16 @@
 """The database as commands get it: found or started, brought to this version, closed at the end."""
 
+import argparse
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from vmcrawl.catalogue import Catalogue, packaged_catalogue
 from vmcrawl.embedded import names_a_database, resolved
 from vmcrawl.exclusion import Exclusions
+from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
 from vmcrawl.store.branches import list_branches
 from vmcrawl.store.catalogue import load_catalogue
@@ -37,6 +39,19 @@ def ready_database(settings: Settings) -> Iterator[Database]:
             yield database
         finally:
             database.close()
+
+
+def with_database(
+    action: Callable[[argparse.Namespace, Database], int], first: Callable[[Database], object] = lambda database: None
+) -> Callable[[argparse.Namespace, Settings], int]:
+    """The ``run`` of a command that works on the database; ``first`` is what has to be so before."""
+
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        with Interruption(), ready_database(settings) as database:
+            first(database)
+            return action(arguments, database)
+
+    return run
 
 
 def known_facts(settings: Settings) -> tuple[Exclusions, Catalogue]:

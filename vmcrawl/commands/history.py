@@ -4,16 +4,14 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import partial
 
-from vmcrawl.commands.database import ready_database
+from vmcrawl.commands.database import with_database
 from vmcrawl.commands.display import write_table
 from vmcrawl.delay import Delay, patch_delays
-from vmcrawl.interruption import Interruption
-from vmcrawl.settings import Settings
 from vmcrawl.store import catalogue, history
 from vmcrawl.store.database import Database
 from vmcrawl.store.history import Adoption, HistoryEntry
@@ -34,20 +32,12 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     which.add_argument("--delays", action="store_true", help="how long fixes took to reach the instances of a branch")
     listing.add_argument("--limit", type=int, default=50, metavar="N", help="runs (default: 50)")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
-    listing.set_defaults(run=_with_database(_list))
+    listing.set_defaults(run=with_database(_list))
     bad = actions.add_parser("invalidate", help="mark a day (UTC) as not to be believed")
     bad.add_argument("day", type=_day, metavar="DATE", help="such as 2026-11-23")
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
     bad.add_argument("--undo", action="store_true", help="believe it again")
-    bad.set_defaults(run=_with_database(_invalidate))
-
-
-def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
-    def run(arguments: argparse.Namespace, settings: Settings) -> int:
-        with Interruption(), ready_database(settings) as database:
-            return action(arguments, database)
-
-    return run
+    bad.set_defaults(run=with_database(_invalidate))
 
 
 @dataclass(frozen=True, slots=True)

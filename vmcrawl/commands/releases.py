@@ -4,19 +4,17 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
 from functools import partial
 
 from vmcrawl.catalogue import Support
-from vmcrawl.commands.database import ready_database
+from vmcrawl.commands.database import with_database
 from vmcrawl.commands.display import write_table
 from vmcrawl.commands.refreshing import refreshing
-from vmcrawl.interruption import Interruption
 from vmcrawl.knowledge import read_anew
 from vmcrawl.refresh import refresh_releases
-from vmcrawl.settings import Settings
 from vmcrawl.store import branches, catalogue
 from vmcrawl.store.branches import BranchRow, UnknownBranch
 from vmcrawl.store.catalogue import ReleaseRow
@@ -36,7 +34,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     showing = actions.add_parser("show", help="branches, or the releases of one")
     showing.add_argument("branch", nargs="?", metavar="BRANCH", help="such as 4.5")
     showing.add_argument("--json", action="store_true", help="as one JSON object")
-    showing.set_defaults(run=_with_database(_show))
+    showing.set_defaults(run=with_database(_show, _stand))
     setting = actions.add_parser("set-branch", help="overrule what sources say of the support of a branch")
     setting.add_argument("branch", metavar="BRANCH", help="such as 4.5")
     setting.add_argument("--until", type=_day, metavar="DATE", help="the last day of support, such as 2027-02-20")
@@ -47,17 +45,12 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     setting.add_argument("--reason", default="", help="shown beside the override")
     setting.add_argument("--clear", action="store_true", help="lift the override")
-    setting.set_defaults(run=_with_database(_set_branch))
+    setting.set_defaults(run=with_database(_set_branch, _stand))
 
 
-def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
-    def run(arguments: argparse.Namespace, settings: Settings) -> int:
-        with Interruption(), ready_database(settings) as database:
-            # Where branches stand follows from the day, too.
-            database.run(partial(branches.stand, today=database.now().date()))
-            return action(arguments, database)
-
-    return run
+def _stand(database: Database) -> None:
+    """Where branches stand follows from the day, too."""
+    database.run(partial(branches.stand, today=database.now().date()))
 
 
 def _show(arguments: argparse.Namespace, database: Database) -> int:

@@ -1,15 +1,25 @@
 """Upstream's security advisories in the database: loaded, brought up to date, overridden."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 
 import psycopg
 from psycopg.rows import class_row
 
-from vmcrawl.advisory import Advisory, Override, apply_override, parse_advisory
+from vmcrawl.advisory import (
+    Advisory,
+    InvalidAdvisory,
+    Override,
+    PublishedAdvisory,
+    apply_override,
+    read_advisory,
+)
 from vmcrawl.catalogue import Catalogue
-from vmcrawl.store.catalogue import changed, lock
+from vmcrawl.store.catalogue import changed, load, lock
+
+log = logging.getLogger(__name__)
 
 
 class UnknownAdvisory(ValueError):
@@ -40,23 +50,48 @@ class AdvisoryRow:
 def load_advisories(connection: psycopg.Connection, catalogue: Catalogue) -> tuple[Advisory, ...]:
     """All advisories, overridden ones with the ranges of their override; newest first.
 
-    Raises :class:`vmcrawl.advisory.InvalidAdvisory` where an override cannot be read.
+    An override that cannot be read (any more) is named in the log, and what is published counts.
     """
-    rows = connection.execute(_LOAD).fetchall()
-    return tuple(_read(row, catalogue) for row in rows)
+    rows = connection.execute(
+        f"SELECT {', '.join(f'a.{name}' for name in _WORDS)}, o.ranges, o.reason"
+        " FROM advisories AS a LEFT JOIN advisory_overrides AS o USING (ghsa_id)"
+        " ORDER BY a.published DESC NULLS LAST, a.ghsa_id"
+    ).fetchall()
+    return tuple(_read(PublishedAdvisory(*words), ranges, reason, catalogue) for *words, ranges, reason in rows)
+
+
+def mark_ambiguous(connection: psycopg.Connection) -> None:
+    """Write anew what is unclear about each advisory: a release that it names may have become known since."""
+    with connection.transaction():
+        lock(connection)
+        catalogue = load(connection)
+        with connection.cursor(row_factory=class_row(PublishedAdvisory)) as cursor:
+            published = cursor.execute(f"SELECT {', '.join(_WORDS)} FROM advisories").fetchall()
+        read = [read_advisory(one, catalogue) for one in published]
+        connection.execute(
+            "UPDATE advisories AS known SET ambiguous = said.ambiguous"
+            " FROM unnest(%s::text[], %s::text[]) AS said (ghsa_id, ambiguous)"
+            " WHERE known.ghsa_id = said.ghsa_id AND known.ambiguous <> said.ambiguous",
+            [[one.ghsa_id for one in read], [one.ambiguous for one in read]],
+        )
 
 
 def save_advisories(
-    connection: psycopg.Connection, advisories: Sequence[Advisory], source: str, now: datetime
+    connection: psycopg.Connection,
+    advisories: Sequence[Advisory],
+    source: str,
+    now: datetime,
+    withdrawn: Sequence[str] = (),
 ) -> list[str]:
-    """Add advisories and correct known ones, all or nothing; returns the ids of those that are new or changed.
+    """Add advisories and correct known ones, all or nothing; returns the ids of those that are new, changed or gone.
 
-    What the source leaves out (an advisory, a CVE id, a score) stays. One that was known by its CVE id only gets its
-    own, and keeps its override.
+    What the source leaves out (an advisory, a CVE id, a score, ranges, fixed versions) stays. One that was known by
+    its CVE id only gets its own, and keeps its override. Those that the source has ``withdrawn`` (by id) go, unless
+    they are overridden: an operator's word stands until it is taken back.
     """
     with connection.transaction():
         lock(connection)
-        new = _upsert(connection, advisories, source, now)
+        new = _upsert(connection, advisories, source, now) | _remove(connection, withdrawn)
         if new:
             changed(connection)
     return sorted(new)
@@ -67,7 +102,7 @@ def override_advisory(
 ) -> None:
     """Say by hand what an advisory touches; ``none``: nothing.
 
-    The caller has tried :func:`vmcrawl.advisory.apply_override` on it. Raises :class:`UnknownAdvisory`.
+    The caller has tried :func:`vmcrawl.advisory.read_override` on it. Raises :class:`UnknownAdvisory`.
     """
     with connection.transaction():
         lock(connection)
@@ -103,55 +138,73 @@ def add_advisories(connection: psycopg.Connection, advisories: Sequence[Advisory
     _upsert(connection, advisories, source, now, " AND known.source = excluded.source")
 
 
+def _read(published: PublishedAdvisory, ranges: str | None, reason: str | None, catalogue: Catalogue) -> Advisory:
+    advisory = read_advisory(published, catalogue)
+    if ranges is None:
+        return advisory
+    try:
+        return apply_override(advisory, Override(advisory.ghsa_id, ranges, reason or ""), catalogue)
+    except InvalidAdvisory as error:
+        log.error("the override does not count: %s; vmcrawl advisories override sets another, or lifts it", error)
+        return advisory
+
+
 def _upsert(
     connection: psycopg.Connection, advisories: Sequence[Advisory], source: str, now: datetime, which: str = ""
-) -> list[str]:
+) -> set[str]:
     distinct = {advisory.ghsa_id: advisory for advisory in advisories}
-    named = [(a.cve_id, a.ghsa_id) for a in distinct.values() if a.cve_id not in ("", a.ghsa_id)]
-    connection.execute(
-        "UPDATE advisories AS known SET ghsa_id = said.ghsa_id"
-        " FROM unnest(%s::text[], %s::text[]) AS said (cve_id, ghsa_id)"
-        " WHERE known.ghsa_id = said.cve_id"
-        " AND NOT EXISTS (SELECT FROM advisories AS own WHERE own.ghsa_id = said.ghsa_id)",
-        [[cve_id for cve_id, _ in named], [ghsa_id for _, ghsa_id in named]],
-    )
+    renamed = _rename(connection, {a.cve_id: a.ghsa_id for a in distinct.values() if a.cve_id not in ("", a.ghsa_id)})
     rows = connection.execute(
         _UPSERT + which + " RETURNING ghsa_id",
         {
-            **{name: [getattr(advisory, name) for advisory in distinct.values()] for name in _COLUMNS},
+            **{name: [getattr(advisory, name) for advisory in distinct.values()] for name in (*_WORDS, "ambiguous")},
             "source": source,
             "now": now,
         },
     )
-    return [ghsa_id for (ghsa_id,) in rows]
+    return renamed | {ghsa_id for (ghsa_id,) in rows}
 
 
-def _read(row: Sequence[object], catalogue: Catalogue) -> Advisory:
-    ghsa_id, cve_id, severity, score, title, published, ranges, patched, override, reason = (
-        "" if value is None else str(value) for value in row
+def _rename(connection: psycopg.Connection, own_ids: Mapping[str, str]) -> set[str]:
+    """Give those that are known by a CVE id the id of their own; returns the ids that were given.
+
+    Where there is a row under each, they become one: the other fills in what it does not know.
+    """
+    known = connection.execute("SELECT ghsa_id FROM advisories WHERE ghsa_id = ANY (%s)", [list(own_ids)]).fetchall()
+    renamed = {cve_id: own_ids[cve_id] for (cve_id,) in known}
+    for cve_id, ghsa_id in renamed.items():
+        ids = {"old": cve_id, "own": ghsa_id}
+        if connection.execute("SELECT FROM advisories WHERE ghsa_id = %(own)s", ids).fetchone() is not None:
+            for statement in _MERGE:
+                connection.execute(statement, ids)
+        else:
+            connection.execute("UPDATE advisories SET ghsa_id = %(own)s WHERE ghsa_id = %(old)s", ids)
+    return set(renamed.values())
+
+
+def _remove(connection: psycopg.Connection, ids: Sequence[str]) -> set[str]:
+    rows = connection.execute(
+        "DELETE FROM advisories AS a WHERE ghsa_id = ANY (%s)"
+        " AND NOT EXISTS (SELECT FROM advisory_overrides AS o WHERE o.ghsa_id = a.ghsa_id) RETURNING ghsa_id",
+        [list(ids)],
     )
-    advisory = parse_advisory(
-        {
-            "ghsa_id": ghsa_id,
-            "cve_id": cve_id,
-            "severity": severity,
-            "score": score,
-            "title": title,
-            "published": published,
-            "vulnerable_ranges": ranges,
-            "patched_versions": patched,
-        },
-        catalogue,
-    )
-    return apply_override(advisory, Override(ghsa_id, override, reason), catalogue) if row[8] is not None else advisory
+    return {ghsa_id for (ghsa_id,) in rows}
 
 
-_COLUMNS = ("ghsa_id", "cve_id", "severity", "score", "title", "published", "ranges", "patched", "ambiguous")
-_LOAD = """
-SELECT a.ghsa_id, a.cve_id, a.severity, a.score, a.title, a.published, a.ranges, a.patched, o.ranges, o.reason
-FROM advisories AS a LEFT JOIN advisory_overrides AS o USING (ghsa_id)
-ORDER BY a.published DESC NULLS LAST, a.ghsa_id
-"""
+#: The columns that hold what is published.
+_WORDS = tuple(field.name for field in fields(PublishedAdvisory))
+_MERGE = (
+    "UPDATE advisories AS own SET cve_id = coalesce(nullif(own.cve_id, ''), old.cve_id),"
+    " severity = coalesce(nullif(own.severity, ''), old.severity), score = coalesce(own.score, old.score),"
+    " published = coalesce(own.published, old.published), ranges = coalesce(nullif(own.ranges, ''), old.ranges),"
+    " patched = coalesce(nullif(own.patched, ''), old.patched)"
+    " FROM advisories AS old WHERE own.ghsa_id = %(own)s AND old.ghsa_id = %(old)s",
+    "UPDATE advisory_overrides AS o SET ghsa_id = %(own)s WHERE ghsa_id = %(old)s"
+    " AND NOT EXISTS (SELECT FROM advisory_overrides AS other WHERE other.ghsa_id = %(own)s)",
+    "DELETE FROM advisory_overrides WHERE ghsa_id = %(old)s",
+    "DELETE FROM advisories WHERE ghsa_id = %(old)s",
+)
+#: What is unclear follows from the rest and from the catalogue: alone it is no change.
 _UPSERT = """
 INSERT INTO advisories AS known
     (ghsa_id, cve_id, severity, score, title, published, ranges, patched, ambiguous, source, changed_at)
@@ -165,14 +218,15 @@ ON CONFLICT (ghsa_id) DO UPDATE
 SET cve_id = coalesce(nullif(excluded.cve_id, ''), known.cve_id),
     severity = coalesce(nullif(excluded.severity, ''), known.severity),
     score = coalesce(excluded.score, known.score), title = excluded.title,
-    published = coalesce(excluded.published, known.published), ranges = excluded.ranges, patched = excluded.patched,
+    published = coalesce(excluded.published, known.published),
+    ranges = coalesce(nullif(excluded.ranges, ''), known.ranges),
+    patched = coalesce(nullif(excluded.patched, ''), known.patched),
     ambiguous = excluded.ambiguous, source = excluded.source, changed_at = excluded.changed_at
-WHERE (known.cve_id, known.severity, known.score, known.title, known.published, known.ranges, known.patched,
-       known.ambiguous)
+WHERE (known.cve_id, known.severity, known.score, known.title, known.published, known.ranges, known.patched)
       IS DISTINCT FROM
       (coalesce(nullif(excluded.cve_id, ''), known.cve_id), coalesce(nullif(excluded.severity, ''), known.severity),
        coalesce(excluded.score, known.score), excluded.title, coalesce(excluded.published, known.published),
-       excluded.ranges, excluded.patched, excluded.ambiguous)
+       coalesce(nullif(excluded.ranges, ''), known.ranges), coalesce(nullif(excluded.patched, ''), known.patched))
 """
 _LIST = """
 WITH touched AS (
