@@ -14,7 +14,7 @@ PACKAGE = ROOT / "vmcrawl"
 PURE = """
     address advisory affected answer builds caching catalogue coding delay document domain duration exclusion
     exposure failure fork instance judgement meaning nodeinfo observation orders outcome pace ranges reading
-    robots schedule settings snapshot target upstream url version wellknown wire
+    robots schedule settings sight snapshot target upstream url version wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",
@@ -24,7 +24,7 @@ EDGES = {
     "process": "interruption machine",
     "sources": "asker sources",
 }
-ASSEMBLY = "again batch crawl crew discovery identity knowledge memory polite pool refresh worker"
+ASSEMBLY = "again batch chronicle crawl crew discovery identity knowledge memory polite pool refresh worker"
 DOORS = "cli commands config config_values __main__"
 
 OWNERS = {

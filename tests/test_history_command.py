@@ -58,15 +58,20 @@ def test_every_finished_run_leaves_history_and_one_that_lost_its_sight_leaves_no
     assert (json.loads(finished.stdout)["status"], finished.returncode) == ("partial", 0), finished.stderr
     assert f"{_SERVERS} of the {_SERVERS} instances" in finished.stderr
     assert column(connection, count, 3) == [0]
-    assert column(connection, "SELECT status FROM runs ORDER BY id") == ["success", "success", "partial"]
-    # They are published still, so the numbers were right; what is missing in the table is missing there, too.
+    assert "history goes on by itself within 4d" in finished.stderr
+    # All of them are published still, but nobody has seen one of them since.
+    assert json.loads(vmcrawl("crawl", "--json", env=env).stdout)["status"] == "partial"
+    assert column(connection, "SELECT status FROM runs ORDER BY id") == ["success", "success", "partial", "partial"]
+    assert json.loads(vmcrawl("crawl", "--json", "--all", env=env).stdout)["status"] == "success"
+    # What is missing among the published is missing, too.
     connection.execute("DELETE FROM sightings WHERE domain IN (SELECT domain FROM sightings LIMIT 3)")
     assert json.loads(vmcrawl("crawl", "--json", env=env).stdout)["status"] == "partial"
     tolerant = {**env, "VMCRAWL_PUBLISH_HISTORY_DROP": "0.25"}
     assert json.loads(vmcrawl("crawl", "--json", env=tolerant).stdout)["status"] == "success"
-    assert column(connection, count, 5) == [_SERVERS - 3]
+    assert column(connection, count, 7) == [_SERVERS - 3]
     entries = [json.loads(line) for line in vmcrawl("history", "list", "--json", env=env).stdout.splitlines()]
-    assert [(one["run_id"], one["instances"]) for one in entries] == [(5, _SERVERS - 3), (2, _SERVERS), (1, _SERVERS)]
+    pages = [(one["run_id"], one["instances"]) for one in entries]
+    assert pages == [(7, _SERVERS - 3), (5, _SERVERS), (2, _SERVERS), (1, _SERVERS)]
     spread = vmcrawl("history", "list", "--delays", "--json", env=env)
     assert spread.returncode == 0, spread.stderr
     for line in spread.stdout.splitlines():

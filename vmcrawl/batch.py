@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from platform import node
 
+from vmcrawl.chronicle import leave_history, memory_of
 from vmcrawl.domain import Domain
+from vmcrawl.duration import format_duration
 from vmcrawl.knowledge import read_anew
 from vmcrawl.machine import is_gone, process_identity, usable_cores
 from vmcrawl.observation import Observation
@@ -19,7 +21,7 @@ from vmcrawl.outcome import Outcome
 from vmcrawl.pool import Death, Pool, Watch
 from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings
-from vmcrawl.store import claims, history, results, runs, upkeep, wants
+from vmcrawl.store import claims, results, runs, upkeep, wants
 from vmcrawl.store.claims import Claim
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
@@ -275,22 +277,17 @@ class _Run:
         now = self._database.now()
         if changed := read_anew(self._database, now.date()):
             log.info("%d distinct versions mean something else than before", changed)
-        last = self._database.run(history.last_counts)
-        if last and (missing := self._missing(last.instances)) > self._settings.publish.history_drop * last.instances:
+        publish = self._settings.publish
+        if gap := leave_history(self._database, self._run_id, now, publish):
             log.error(
-                "%d of the %d instances of the last history are missing: so many do not go at once, so this run is"
-                " partial and adds no history (publish.history_drop; vmcrawl history invalidate)",
-                missing,
-                last.instances,
+                "%s: so many do not go at once, so this run is partial and adds no history. vmcrawl status shows the"
+                " verdicts. If they are gone for good, history goes on by itself within %s; a larger"
+                " publish.history_drop lets it go on until then",
+                gap,
+                format_duration(memory_of(publish)),
             )
             return RunStatus.PARTIAL
-        self._database.run(partial(history.write_history, run_id=self._run_id, at=now))
         return status
-
-    def _missing(self, before: int) -> int:
-        """Instances that are not published any more, or that still are, but this run looked for them in vain."""
-        left = self._database.run(history.published_counts).instances
-        return max(before - left, self._database.run(partial(runs.count_missed, run_id=self._run_id)))
 
     def _close(self, status: RunStatus) -> None:
         now = self._database.now()

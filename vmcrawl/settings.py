@@ -77,7 +77,7 @@ class ScheduleSettings:
 class PublishSettings:
     retention: timedelta = timedelta(days=3)
     max_active_users: int = 10_000_000
-    #: Share of the instances of the last history that may be missing before a run is taken for our fault.
+    #: Share of the instances of late history, or of those a run looked at, that may be missing without our fault.
     history_drop: float = 0.2
 
 

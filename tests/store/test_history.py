@@ -12,8 +12,9 @@ from vmcrawl.domain import Domain
 from vmcrawl.exposure import Exposure, Reading
 from vmcrawl.meaning import Meaning
 from vmcrawl.outcome import Outcome
+from vmcrawl.sight import Sight
 from vmcrawl.store import history
-from vmcrawl.store.history import Adoption, Counts
+from vmcrawl.store.history import Adoption
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.results import Result
 from vmcrawl.store.show import Change, OpenAdvisory, show
@@ -87,11 +88,10 @@ def test_a_run_leaves_one_row_for_each_release(connection: psycopg.Connection):
         seen(C, "4.4.9", patched=False, active_users=0),
         Result(ok(D, version="nonsense").observation, ok(D).appointment, None),
     )
-    assert history.published_counts(connection) == Counts(3, 12)
-    assert history.last_counts(connection) is None
+    assert highest(connection) is None
     assert history.write_history(connection, 7, NOW) == 2
     assert history.write_history(connection, 7, NOW) == 0
-    assert history.last_counts(connection) == Counts(3, 12)
+    assert highest(connection) == 3
     first, second = history.history_rows(connection, 7)
     assert (first.at, first.branch, first.version, first.instances) == (NOW, "4.5", "4.5.6", 2)
     assert (first.active_users, first.patched, first.invalid) == (12, True, False)
@@ -114,18 +114,60 @@ def test_a_run_that_published_nothing_leaves_nothing(connection: psycopg.Connect
     assert history.list_history(connection) == []
 
 
+def highest(connection: psycopg.Connection, since: datetime = NOW - timedelta(days=9999)) -> int | None:
+    return history.sight(connection, 1, since).highest
+
+
+def test_runs_are_held_against_the_highest_page_of_the_last_days_that_is_believed(connection: psycopg.Connection):
+    looks = [seen(domain, "4.5.6") for domain in (A, B, C, D)]
+    days = [datetime(2026, 8, day, tzinfo=UTC) for day in range(1, 5)]
+    # The highest page is neither the first nor the last, and of two releases.
+    for run_id, (day, number) in enumerate(zip(days, (2, 4, 3, 1), strict=True), 1):
+        connection.execute("DELETE FROM sightings")
+        crawl(connection, *looks[: number - 1], seen(looks[number - 1].observation.domain, "4.5.5"))
+        history.write_history(connection, run_id, day)
+    assert highest(connection) == 4
+    assert [highest(connection, day) for day in days] == [4, 3, 1, None]
+    assert history.invalidate(connection, date(2026, 8, 2), "counted twice") == 2
+    assert highest(connection) == 3
+
+
+def test_what_a_run_has_seen_is_counted_among_what_is_published(connection: psycopg.Connection):
+    crawl(
+        connection,
+        *(seen(domain, "4.5.6") for domain in (A, B)),
+        Result(ok(D, version="odd").observation, ok(D).appointment, None),
+    )
+    crawl(connection, failed(A, Outcome.TIMEOUT, NOW + HOUR))
+    crawl(
+        connection,
+        seen(B, "4.5.6", 2),
+        failed(C, Outcome.TIMEOUT, NOW + 2 * HOUR),
+        failed(D, Outcome.TIMEOUT, NOW + 2 * HOUR),
+    )
+    (run_id,) = column(connection, "SELECT max(id) FROM runs")
+    assert isinstance(run_id, int)
+    # D's version cannot be read, C was never published, A was missed by the run before.
+    assert history.sight(connection, run_id, NOW) == Sight(published=2, highest=None, missed=2, crawled=2, in_vain=1)
+
+
 def test_a_bad_day_is_marked_and_no_longer_what_the_next_run_is_held_against(connection: psycopg.Connection):
     crawl(connection, seen(A, "4.5.6", active_users=5))
     for run_id, at in ((1, "2026-07-31T23:59:59"), (2, "2026-08-01T00:00:00"), (3, "2026-08-01T23:59:59")):
         history.write_history(connection, run_id, datetime.fromisoformat(at).replace(tzinfo=UTC))
         crawl(connection, seen(Domain(f"x{run_id}.example"), "4.5.6", active_users=1))
-    assert history.last_counts(connection) == Counts(3, 7)
+    assert highest(connection) == 3
     assert history.invalidate(connection, date(2026, 8, 1), "the resolver was down") == 2
-    assert history.last_counts(connection) == Counts(1, 5)
+    assert highest(connection) == 1
     marked = [(entry.run_id, entry.invalid, entry.reason) for entry in history.list_history(connection)]
     assert marked == [(3, True, "the resolver was down"), (2, True, "the resolver was down"), (1, False, "")]
+    # Marked again without a reason, it keeps the one it has.
+    assert history.invalidate(connection, date(2026, 8, 1)) == 2
+    assert [entry.reason for entry in history.list_history(connection)] == ["the resolver was down"] * 2 + [""]
+    assert history.invalidate(connection, date(2026, 8, 1), "no, the cable") == 2
+    assert [entry.reason for entry in history.list_history(connection)] == ["no, the cable"] * 2 + [""]
     assert history.restore(connection, date(2026, 8, 1)) == 2
-    assert history.last_counts(connection) == Counts(3, 7)
+    assert highest(connection) == 3
     assert history.invalidate(connection, date(2026, 8, 2)) == 0
 
 

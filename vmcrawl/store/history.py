@@ -7,15 +7,8 @@ import psycopg
 from psycopg.rows import class_row
 
 from vmcrawl.catalogue import Catalogue, Release
+from vmcrawl.sight import Sight
 from vmcrawl.version import parse_tag
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much is published."""
-
-    instances: int
-    active_users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +55,15 @@ class Adoption:
     instances: tuple[tuple[datetime | None, int], ...]
 
 
-def published_counts(connection: psycopg.Connection) -> Counts:
-    """What :func:`write_history` would add up to now: instances whose version can be read."""
-    row = connection.execute(
-        "SELECT count(*), coalesce(sum(active_users), 0)::bigint FROM instances WHERE release IS NOT NULL"
-    ).fetchone()
-    assert row is not None
-    return Counts(*row)
+def sight(connection: psycopg.Connection, run_id: int, since: datetime) -> Sight:
+    """What is published now, beside the highest valid page after ``since``, and how a run's looks at it ended.
 
-
-def last_counts(connection: psycopg.Connection) -> Counts | None:
-    """What the last run that left valid history added up to; None if there is none."""
-    row = connection.execute(
-        "SELECT sum(instances)::bigint, sum(active_users)::bigint FROM adoption_history"
-        " WHERE run_id = (SELECT run_id FROM adoption_history WHERE NOT invalid ORDER BY at DESC, run_id DESC LIMIT 1)"
-        " HAVING count(*) > 0"
-    ).fetchone()
-    return None if row is None else Counts(*row)
+    Reads the whole ledger, once per run.
+    """
+    with connection.cursor(row_factory=class_row(Sight)) as cursor:
+        found = cursor.execute(_SIGHT, {"run_id": run_id, "since": since}).fetchone()
+    assert found is not None
+    return found
 
 
 def write_history(connection: psycopg.Connection, run_id: int, at: datetime) -> int:
@@ -103,9 +88,13 @@ def history_rows(connection: psycopg.Connection, run_id: int) -> list[HistoryRow
 
 
 def invalidate(connection: psycopg.Connection, day: date, reason: str = "") -> int:
-    """Mark everything that was written on a day (UTC) as not to be believed; returns the number of rows."""
+    """Mark everything that was written on a day (UTC) as not to be believed; returns the number of rows.
+
+    Without a reason, one that was given before stays.
+    """
     return connection.execute(
-        "UPDATE adoption_history SET invalid = true, reason = %(reason)s" + _ON_THE_DAY, {"day": day, "reason": reason}
+        "UPDATE adoption_history SET invalid = true, reason = coalesce(nullif(%(reason)s, ''), reason)" + _ON_THE_DAY,
+        {"day": day, "reason": reason},
     ).rowcount
 
 
@@ -142,6 +131,16 @@ def _has(release: str, fix: Release) -> bool:
     return parse_tag(release).precedence >= fix.version.precedence
 
 
+_SIGHT = """
+SELECT count(*) FILTER (WHERE i.release IS NOT NULL) AS published,
+       (SELECT max(page.instances)
+        FROM (SELECT sum(instances)::bigint AS instances FROM adoption_history
+              WHERE at > %(since)s AND NOT invalid GROUP BY run_id) AS page) AS highest,
+       count(*) FILTER (WHERE d.outcome <> 'ok') AS missed,
+       count(*) FILTER (WHERE d.crawled_in = %(run_id)s) AS crawled,
+       count(*) FILTER (WHERE d.crawled_in = %(run_id)s AND d.outcome <> 'ok') AS in_vain
+FROM instances AS i JOIN domains AS d USING (domain)
+"""
 _WRITE_HISTORY = """
 INSERT INTO adoption_history (at, run_id, branch, version, instances, active_users, patched)
 SELECT %(at)s, %(run_id)s, branch, release, count(*), sum(active_users),

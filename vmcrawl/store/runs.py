@@ -92,17 +92,6 @@ def count_outcomes(connection: psycopg.Connection, run_id: int) -> dict[str, int
     )
 
 
-def count_missed(connection: psycopg.Connection, run_id: int) -> int:
-    """Count the published instances that a run has crawled without a good answer. Reads the whole ledger."""
-    row = connection.execute(
-        "SELECT count(*) FROM domains JOIN instances USING (domain)"
-        " WHERE domains.crawled_in = %s AND domains.outcome <> 'ok'",
-        [run_id],
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 def close_stale(connection: psycopg.Connection, now: datetime) -> list[int]:
     """Close, as ``failed``, the runs whose process must be dead; returns their ids. Their leases end by themselves."""
     rows = connection.execute(

@@ -1,0 +1,27 @@
+"""The page of history that a run leaves, or why it leaves none."""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from vmcrawl.settings import PublishSettings
+from vmcrawl.sight import find_gap
+from vmcrawl.store import history
+from vmcrawl.store.database import Database
+
+
+def memory_of(publish: PublishSettings) -> timedelta:
+    """For how long a page of history is what later runs are held against.
+
+    What is gone is published for ``publish.retention`` still, and missing from then on: a run looks back a little
+    further than that. After another day what is gone has become the way things are.
+    """
+    return publish.retention + timedelta(days=1)
+
+
+def leave_history(database: Database, run_id: int, now: datetime, publish: PublishSettings) -> str:
+    """Write what is published as the page of a run; if too much is missing for it, say what and write nothing."""
+    since = now - memory_of(publish)
+    gap = find_gap(database.run(partial(history.sight, run_id=run_id, since=since)), publish.history_drop)
+    if not gap:
+        database.run(partial(history.write_history, run_id=run_id, at=now))
+    return gap
