@@ -2,14 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.fediverse import healthy_crowd, start_fediverse
 from tests.program import environment, vmcrawl
-from tests.store.builders import column
+from tests.store.builders import NOW, column, crawl, names, ok
+from vmcrawl.catalogue import Support
 from vmcrawl.cli import main
+from vmcrawl.domain import Domain
+from vmcrawl.exposure import Reading
+from vmcrawl.meaning import Meaning
+from vmcrawl.store.migrations import prepare
+from vmcrawl.store.results import Result
 
 _SERVERS = 12
 
@@ -77,7 +84,42 @@ def test_every_finished_run_leaves_history_and_one_that_lost_its_sight_leaves_no
     for line in spread.stdout.splitlines():
         one = json.loads(line)
         assert {delay["share"] for delay in one["delays"]} == {0.5, 0.9}
-        assert one["have_it"] <= one["instances"]
+        assert one["unknown_since"] == one["have_it"] <= one["instances"]
+        # Found today, months after it came out: nobody knows how long they took.
+        assert {delay[of] for delay in one["delays"] for of in ("instances", "users")} == {None}
+    assert "unknown" in vmcrawl("history", "list", "--delays", env=env).stdout
+
+
+def test_delays_are_shown_for_instances_and_for_users(with_history, connection, capsys):
+    prepare(connection, timedelta(days=3))
+    released = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=9)
+    connection.execute("UPDATE releases SET released_on = %s WHERE release = '4.5.14'", [released.date()])
+    # Three small ones take it after two days, a large one after five, and a fifth was found with it.
+    for domain, users, delay in zip(names(4), (1, 1, 1, 100), (2, 2, 2, 5), strict=True):
+        for at, version in ((released - timedelta(days=9), "4.5.13"), (released + timedelta(days=delay), "4.5.14")):
+            crawl(connection, look_at(domain, at, version, users))
+        crawl(connection, look_at(domain, NOW, "4.5.14", users))
+    crawl(connection, look_at(Domain("new.example"), NOW, "4.5.14", 1))
+    (one,) = [json.loads(line) for line in shown(capsys, "list", "--delays", "--json").splitlines()]
+    day = 86_400
+    assert one["delays"] == [
+        {"share": 0.5, "instances": 2 * day, "users": 5 * day},
+        {"share": 0.9, "instances": 5 * day, "users": 5 * day},
+    ]
+    del one["delays"], one["released_on"]
+    assert one == {
+        **{"branch": "4.5", "release": "4.5.14", "instances": 5, "have_it": 5, "unknown_since": 1, "watched": 4},
+        **{"instances_known": True, "users_known": True},
+    }
+    table = shown(capsys, "list", "--delays")
+    assert table.split("4.5.14")[1].split()[1:4] == ["5", "5", "1"]
+    assert table.count("5.0 days") == 3
+    assert table.count("2.0 days") == 1
+
+
+def look_at(domain: Domain, at: datetime, version: str, users: int) -> Result:
+    good = ok(domain, at, version=version, active_users=users)
+    return Result(good.observation, good.appointment, Reading(Meaning(version, "4.5", "vanilla", Support.LATEST, True)))
 
 
 def test_history_is_listed_by_run_newest_first(with_history, capsys):

@@ -20,6 +20,64 @@ class Delay:
     users: timedelta | None
 
 
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """One instance of a branch, and whether it has a release of it, or a newer one. Moments are UTC."""
+
+    #: Since when it is watched.
+    first_seen_at: datetime
+    has_it: bool
+    #: When it was first seen with it after it was seen without; None: it was never seen to arrive there.
+    arrived_at: datetime | None
+    active_users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uptake:
+    """How a release was taken up on its branch."""
+
+    #: Of the branch, now.
+    instances: int
+    have_it: int
+    #: Of those that have it: nobody was watching when they took it.
+    unknown_since: int
+    #: Instances that were known on the day of the release: the delays are theirs alone.
+    watched: int
+    #: Whether those are enough, at least half of the instances (of the users), for a delay to say something of all.
+    instances_known: bool
+    users_known: bool
+    delays: tuple[Delay, ...]
+
+
+def read_uptake(released: date, takers: Sequence[Taker], shares: Sequence[float] = SHARES) -> Uptake:
+    """How a release that came out on a day (UTC) was taken up, and how long that took.
+
+    An instance that was found only later and had the release by then took it between the release and that moment, if
+    it existed before at all: when, nobody knows. To count it from the day we found it would tell our own delay, to
+    leave out only those that had it already would count the late ones alone. So the delays are those of a cohort:
+    the instances that were known before the day of the release was over, whatever has become of them since. Whoever
+    was found later counts among ``instances`` and ``have_it`` only. Where the cohort is less than half of the
+    instances now, or of the users, its delay says nothing of them and is None.
+    """
+    next_day = _start(released) + timedelta(days=1)
+    watched = [taker for taker in takers if taker.first_seen_at < next_day]
+    unknown = [taker for taker in takers if taker.has_it and not taker.arrived_at and taker.first_seen_at >= next_day]
+    delays = patch_delays(released, [(_taken_at(taker), taker.active_users) for taker in watched], shares)
+    instances_known = 2 * len(watched) >= len(takers)
+    users_known = 2 * _users(watched) >= _users(takers)
+    return Uptake(
+        len(takers),
+        sum(taker.has_it for taker in takers),
+        len(unknown),
+        len(watched),
+        instances_known,
+        users_known,
+        tuple(
+            Delay(d.share, d.instances if instances_known else None, d.users if users_known else None) for d in delays
+        ),
+    )
+
+
 def patch_delays(
     released: date, instances: Iterable[tuple[datetime | None, int]], shares: Sequence[float] = SHARES
 ) -> tuple[Delay, ...]:
@@ -34,7 +92,7 @@ def patch_delays(
     instance with which at least so many of all had it; nothing is interpolated.
     """
     everything = list(instances)
-    start = datetime(released.year, released.month, released.day, tzinfo=UTC)
+    start = _start(released)
     had = sorted((max(since - start, timedelta(0)), users) for since, users in everything if since is not None)
     by_instances = [(delay, 1) for delay, _ in had]
     all_users = sum(users for _, users in everything)
@@ -42,6 +100,20 @@ def patch_delays(
         Delay(share, _reached(by_instances, share * len(everything)), _reached(had, share * all_users))
         for share in shares
     )
+
+
+def _start(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _taken_at(taker: Taker) -> datetime | None:
+    if not taker.has_it:
+        return None
+    return taker.arrived_at or taker.first_seen_at
+
+
+def _users(takers: Sequence[Taker]) -> int:
+    return sum(taker.active_users for taker in takers)
 
 
 def _reached(had: Sequence[tuple[timedelta, int]], wanted: float) -> timedelta | None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.store.builders import NOW, column, crawl, failed, ok
 from vmcrawl.catalogue import Catalogue, Release, Support
+from vmcrawl.delay import Taker
 from vmcrawl.domain import Domain
 from vmcrawl.exposure import Exposure, Reading
 from vmcrawl.meaning import Meaning
@@ -187,13 +188,18 @@ KNOWN = Catalogue(
 )
 
 
+def takers(connection: psycopg.Connection) -> list[tuple[datetime, bool, datetime | None]]:
+    """Those of the one branch there is, in the order of their names."""
+    (adoption,) = history.adoptions(connection, KNOWN)
+    return [(taker.first_seen_at, taker.has_it, taker.arrived_at) for taker in adoption.takers]
+
+
 def test_a_fix_is_taken_when_it_or_something_newer_is_first_seen(connection: psycopg.Connection):
     crawl(connection, seen(A, "4.5.8", active_users=1), seen(B, "4.5.10", active_users=2), seen(C, "4.5.8"))
     crawl(connection, seen(A, "4.5.9", 1, active_users=3), seen(D, "4.6.0", 1))
     crawl(connection, seen(A, "4.5.10", 2, active_users=4))
-    assert history.adoptions(connection, KNOWN) == [
-        Adoption("4.5", "4.5.9", date(2026, 7, 1), ((NOW, 2), (NOW + HOUR, 4), (None, 16)))
-    ]
+    expected = (Taker(NOW, True, NOW + HOUR, 4), Taker(NOW, True, None, 2), Taker(NOW, False, None, 16))
+    assert history.adoptions(connection, KNOWN) == [Adoption("4.5", "4.5.9", date(2026, 7, 1), expected)]
 
 
 def test_who_went_back_has_not_taken_it_and_who_returned_has_since_then(connection: psycopg.Connection):
@@ -201,15 +207,35 @@ def test_who_went_back_has_not_taken_it_and_who_returned_has_since_then(connecti
     crawl(connection, seen(A, "4.5.9", 1), seen(B, "4.5.9", 1))
     crawl(connection, seen(A, "4.5.8", 2), seen(B, "4.5.8", 2))
     crawl(connection, seen(B, "4.5.9", 3))
-    (adoption,) = history.adoptions(connection, KNOWN)
-    assert adoption.instances == ((NOW + 3 * HOUR, 16), (None, 16))
+    assert takers(connection) == [(NOW, False, None), (NOW, True, NOW + 3 * HOUR)]
+
+
+def test_who_went_to_another_branch_and_returned_has_it_since_then(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.8"), seen(B, "4.5.9"))
+    crawl(connection, seen(A, "4.5.9", 1), seen(B, "4.4.8", 1))
+    crawl(connection, seen(A, "4.6.0", 2), seen(B, "4.5.9", 2))
+    crawl(connection, seen(A, "4.5.9", 3))
+    assert takers(connection) == [(NOW, True, NOW + 3 * HOUR), (NOW, True, NOW + 2 * HOUR)]
+
+
+def test_who_has_left_for_another_branch_does_not_count(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.8"), seen(B, "4.5.8"))
+    crawl(connection, seen(A, "4.6.0", 1))
+    assert takers(connection) == [(NOW, False, None)]
 
 
 def test_who_comes_from_the_fixed_release_of_another_branch_took_this_one_on_arrival(connection: psycopg.Connection):
     crawl(connection, seen(A, "4.4.8"))
     crawl(connection, seen(A, "4.5.9", 1))
-    (adoption,) = history.adoptions(connection, KNOWN)
-    assert (adoption.branch, adoption.instances) == ("4.5", ((NOW + HOUR, 16),))
+    assert takers(connection) == [(NOW, True, NOW + HOUR)]
+
+
+def test_what_a_domain_did_before_it_was_removed_and_found_again_is_no_arrival(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.8"), seen(B, "4.5.8"))
+    crawl(connection, seen(A, "4.5.9", 1), seen(B, "4.5.9", 1))
+    crawl(connection, failed(A, Outcome.NOT_MASTODON, NOW + 2 * HOUR))
+    crawl(connection, seen(A, "4.5.9", 3))
+    assert takers(connection) == [(NOW + 3 * HOUR, True, None), (NOW, True, NOW + HOUR)]
 
 
 def test_branches_come_newest_first_and_only_with_instances(connection: psycopg.Connection):

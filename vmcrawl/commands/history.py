@@ -4,14 +4,14 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from functools import partial
 
 from vmcrawl.commands.database import with_database
 from vmcrawl.commands.display import write_table
-from vmcrawl.delay import Delay, patch_delays
+from vmcrawl.delay import Uptake, read_uptake
 from vmcrawl.store import catalogue, history
 from vmcrawl.store.database import Database
 from vmcrawl.store.history import Adoption, HistoryEntry
@@ -19,7 +19,10 @@ from vmcrawl.store.history import Adoption, HistoryEntry
 log = logging.getLogger(__name__)
 
 _ENTRY = ("at", "run", "releases", "instances", "active users", "patched", "invalid")
-_SPREAD = ("branch", "release", "released", "instances", "have it", "half", "half of users", "90 %")
+_SPREAD = (
+    *("branch", "release", "released", "instances", "have it", "since unknown"),
+    *("half", "half of users", "90 %", "90 % of users"),
+)
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -40,18 +43,6 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     bad.set_defaults(run=with_database(_invalidate))
 
 
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """How one release spread on its branch, as of now."""
-
-    branch: str
-    release: str
-    released_on: date
-    instances: int
-    have_it: int
-    delays: tuple[Delay, ...]
-
-
 def _list(arguments: argparse.Namespace, database: Database) -> int:
     if arguments.run_id is not None:
         rows = database.run(partial(history.history_rows, run_id=arguments.run_id))
@@ -60,20 +51,24 @@ def _list(arguments: argparse.Namespace, database: Database) -> int:
             return 1
         patched = {True: "yes", False: "no", None: "?"}
         table = [(r.branch, r.version, str(r.instances), str(r.active_users), patched[r.patched]) for r in rows]
-        _write(arguments, rows, ("branch", "release", "instances", "active users", "patched"), table)
+        values = [asdict(row) for row in rows]
+        _write(arguments, values, ("branch", "release", "instances", "active users", "patched"), table)
     elif arguments.delays:
         known = database.run(catalogue.load_catalogue)
-        found = [_spread(one) for one in database.run(partial(history.adoptions, catalogue=known))]
-        _write(arguments, found, _SPREAD, [_spread_row(one) for one in found])
+        adoptions = database.run(partial(history.adoptions, catalogue=known))
+        found = [(one, read_uptake(one.released_on, one.takers)) for one in adoptions]
+        values = [_spread(*one) for one in found]
+        _write(arguments, values, _SPREAD, [_spread_row(*one) for one in found])
     else:
         entries = database.run(partial(history.list_history, limit=max(arguments.limit, 0)))
-        _write(arguments, entries, _ENTRY, [_entry_row(entry) for entry in entries])
+        values = [asdict(entry) for entry in entries]
+        _write(arguments, values, _ENTRY, [_entry_row(entry) for entry in entries])
     return 0
 
 
 def _write(
     arguments: argparse.Namespace,
-    values: "list[HistoryEntry] | list[_Spread] | list[history.HistoryRow]",
+    values: Sequence[Mapping[str, object]],
     headings: tuple[str, ...],
     rows: Sequence[tuple[str, ...]],
 ) -> None:
@@ -81,7 +76,7 @@ def _write(
         write_table(sys.stdout, headings, rows)
         return
     for value in values:
-        sys.stdout.write(json.dumps(asdict(value), default=_plain) + "\n")
+        sys.stdout.write(json.dumps(value, default=_plain) + "\n")
 
 
 def _plain(value: object) -> object:
@@ -95,24 +90,24 @@ def _entry_row(entry: HistoryEntry) -> tuple[str, ...]:
     return f"{entry.at:%Y-%m-%d %H:%M}", *numbers, share, invalid
 
 
-def _spread(adoption: Adoption) -> _Spread:
-    return _Spread(
-        adoption.branch,
-        adoption.release,
-        adoption.released_on,
-        len(adoption.instances),
-        sum(since is not None for since, _ in adoption.instances),
-        patch_delays(adoption.released_on, adoption.instances),
+def _spread(adoption: Adoption, uptake: Uptake) -> dict[str, object]:
+    of = {"branch": adoption.branch, "release": adoption.release, "released_on": adoption.released_on}
+    return {**of, **asdict(uptake)}
+
+
+def _spread_row(adoption: Adoption, uptake: Uptake) -> tuple[str, ...]:
+    counts = (str(uptake.instances), str(uptake.have_it), str(uptake.unknown_since))
+    delays = (
+        text
+        for delay in uptake.delays
+        for text in (_days(delay.instances, uptake.instances_known), _days(delay.users, uptake.users_known))
     )
+    return adoption.branch, adoption.release, str(adoption.released_on), *counts, *delays
 
 
-def _spread_row(one: _Spread) -> tuple[str, ...]:
-    half, most = one.delays
-    delays = (_days(half.instances), _days(half.users), _days(most.instances))
-    return one.branch, one.release, str(one.released_on), str(one.instances), str(one.have_it), *delays
-
-
-def _days(delay: timedelta | None) -> str:
+def _days(delay: timedelta | None, known: bool) -> str:
+    if not known:
+        return "unknown"
     return "not yet" if delay is None else f"{delay / timedelta(days=1):.1f} days"
 
 

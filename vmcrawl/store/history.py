@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from vmcrawl.catalogue import Catalogue, Release
+from vmcrawl.delay import Taker
 from vmcrawl.sight import Sight
 from vmcrawl.version import parse_tag
 
@@ -45,14 +46,14 @@ class Adoption:
     """Who, of the instances published now on a branch, has its newest security release, and since when.
 
     A moment is the first look at which the instance ran that release or a newer one: at most the time between two
-    looks late. An instance that was first seen with it may have had it long before.
+    looks late. Who went back, also to another branch, has not taken it; who returned has since its last return. Who
+    has left for another branch is not of this one any more.
     """
 
     branch: str
     release: str
     released_on: date
-    #: Of each instance of the branch: when it was first seen with it (None: not yet), earliest first; active users.
-    instances: tuple[tuple[datetime | None, int], ...]
+    takers: tuple[Taker, ...]
 
 
 def sight(connection: psycopg.Connection, run_id: int, since: datetime) -> Sight:
@@ -110,14 +111,13 @@ def adoptions(connection: psycopg.Connection, catalogue: Catalogue) -> list[Adop
     fixes = _newest_security_releases(catalogue)
     versions = connection.execute("SELECT id, branch, release FROM versions WHERE branch = ANY (%s)", [list(fixes)])
     fixed = [id_ for id_, branch, release in versions if _has(release, fixes[branch])]
-    taken: dict[str, list[tuple[datetime | None, int]]] = {}
-    rows = connection.execute(_ADOPTIONS, {"branches": list(fixes), "fixed": fixed})
-    for branch, active_users, adopted_at in rows:
-        taken.setdefault(branch, []).append((adopted_at, active_users))
+    takers: dict[str, list[Taker]] = {}
+    for branch, *taker in connection.execute(_ADOPTIONS, {"branches": list(fixes), "fixed": fixed}):
+        takers.setdefault(branch, []).append(Taker(*taker))
     return [
-        Adoption(branch, fix.version.release, fix.released, tuple(taken[branch]))
+        Adoption(branch, fix.version.release, fix.released, tuple(takers[branch]))
         for branch, fix in fixes.items()
-        if branch in taken
+        if branch in takers
     ]
 
 
@@ -162,23 +162,25 @@ _ON_THE_DAY = """
 WHERE at >= %(day)s::date::timestamp AT TIME ZONE 'UTC' AND at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC'
 """
 # What a move within the fixed versions of the branch leads to was there before; an instance that went back to an older
-# one counts from its last return.
+# one, or to another branch, counts from its last return. Moves of a former life, before the domain was removed and
+# found again, are no moves of this instance.
 _ADOPTIONS = """
 WITH fixed AS MATERIALIZED (SELECT id, branch FROM versions WHERE id = ANY (%(fixed)s)),
 arrivals AS (
-    SELECT m.domain, t.branch, max(m.observed_at) AS adopted_at
+    SELECT m.domain, t.branch, max(m.observed_at) AS arrived_at
     FROM moves AS m
+    JOIN sightings AS s ON s.domain = m.domain AND m.observed_at >= s.first_seen_at
     JOIN fixed AS t ON t.id = m.to_id
     LEFT JOIN fixed AS f ON f.id = m.from_id AND f.branch = t.branch
     WHERE f.id IS NULL
     GROUP BY m.domain, t.branch
 )
-SELECT i.branch, i.active_users,
-       CASE WHEN fixed.id IS NOT NULL THEN coalesce(a.adopted_at, i.first_seen_at) END AS adopted_at
+SELECT i.branch, i.first_seen_at, fixed.id IS NOT NULL AS has_it,
+       CASE WHEN fixed.id IS NOT NULL THEN a.arrived_at END AS arrived_at, i.active_users
 FROM instances AS i
 JOIN sightings AS s USING (domain)
 LEFT JOIN fixed ON fixed.id = s.version_id
 LEFT JOIN arrivals AS a ON a.domain = i.domain AND a.branch = i.branch
 WHERE i.branch = ANY (%(branches)s)
-ORDER BY i.branch, adopted_at NULLS LAST, i.domain
+ORDER BY i.branch, i.domain
 """
