@@ -1,8 +1,9 @@
 """Whether an advisory touches a version, and what there was to take: by number, and by what main was on its day."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 
 from vmcrawl.builds import Build, find_builds
 from vmcrawl.catalogue import BranchKey, Catalogue, Release
@@ -76,8 +77,8 @@ class Affected:
         version of main that began with it, else the next nightly. Where its own branch has none, the newest release
         that has it, and a pre-release only where there is no such release.
         """
-        newer = [way for way in self.ways_out if _may_follow(way.version, version)]
-        own = [way for way in newer if way.version.branch_key == version.branch_key]
+        branch = [way for way in self.ways_out if way.version.branch_key == version.branch_key]
+        own = [way for way in branch if _may_follow(way.version, version)]
         on_main = self.main_fix.release if self.main_fix and version.prerelease else None
         if stable := [way for way in own if not way.version.prerelease]:
             return stable[0]
@@ -85,13 +86,14 @@ class Affected:
             return on_main
         if own:
             return own[0]
+        newer = [way for way in self.ways_out if _may_follow(way.version, version)]
         if on_main:
             newer.append(on_main)
         stable = [way for way in newer if not way.version.prerelease]
         return max(stable or newer, key=lambda way: way.version, default=None)
 
     def _by_number(self, version: Version, build: Build | None = None) -> bool | None:
-        own = list(self._own_fixes(version))
+        own = self._own_fixes(version)
         if passed := [fix for fix in own if fix.precedence <= version.precedence]:
             return self._since_fix(version, passed[-1])
         if own and _is_draft_of(version, own[0]):
@@ -110,7 +112,7 @@ class Affected:
         fix, called = self.main_fix, build.version
         if fix is None:
             return True if self.main else self._by_number(called if build.certain else version, build)
-        own = list(self._own_fixes(version))
+        own = self._own_fixes(version)
         if passed := [draft for draft in own if _is_follower_of(called, draft)]:
             return self._since_fix(called, passed[-1])
         fixed = True if build.since >= fix.by else (False if build.until and build.until <= fix.after else None)
@@ -138,11 +140,12 @@ class Affected:
             return None if version.branch_key == self.safe_branch else False
         if any(span.holds(version) for span in self.unsure):
             return None
-        begun = [_had_begun(span, version, build) for span in self.spans]
-        return _any([*begun, *(_had_surely_begun(span, version) for span in self.guessed)])
+        begun = (_had_begun(span, version, build) for span in self.spans)
+        return _any(chain(begun, (_had_surely_begun(span, version) for span in self.guessed)))
 
-    def _own_fixes(self, version: Version) -> Iterator[Version]:
-        return (fix.version for fix in self.fixes if fix.version.branch_key == version.branch_key)
+    def _own_fixes(self, version: Version) -> list[Version]:
+        branch = version.branch_key
+        return [fix.version for fix in self.fixes if fix.version.branch_key == branch]
 
 
 def _holds(span: Span, version: Version, build: Build | None) -> bool | None:
@@ -200,5 +203,9 @@ def _and(left: bool | None, right: bool | None) -> bool | None:
 
 def _any(answers: Iterable[bool | None]) -> bool | None:
     """True if one is, None if none is but one cannot be said."""
-    distinct = set(answers)
-    return True if True in distinct else (None if None in distinct else False)
+    unsure = False
+    for answer in answers:
+        if answer:
+            return True
+        unsure = unsure or answer is None
+    return None if unsure else False
