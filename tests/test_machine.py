@@ -1,13 +1,14 @@
 """Cores and processes of the machine."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from vmcrawl.machine import CpuMeter, is_gone, process_identity, usable_cores
+from vmcrawl.machine import CpuMeter, is_gone, process_identity, raise_file_limit, usable_cores, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,27 @@ def test_the_meter_of_this_machine_reads_something_sensible():
 @pytest.mark.parametrize("identity", ["", "elsewhere", "a/b/c/d", "another-boot/pid:[1]/1/1"])
 def test_nobody_elsewhere_is_called_gone(identity):
     assert not is_gone(identity)
+
+
+def test_memory_is_the_tighter_of_machine_and_cgroup(tmp_path):
+    cgroup, proc = tmp_path / "cgroup", tmp_path / "proc"
+    cgroup.mkdir()
+    proc.mkdir()
+    assert usable_memory(cgroup, proc) is None
+    (proc / "meminfo").write_text("MemTotal:        2048 kB\nMemFree: 1 kB\n")
+    assert usable_memory(cgroup, proc) == 2048 << 10
+    (cgroup / "memory.max").write_text("max\n")
+    assert usable_memory(cgroup, proc) == 2048 << 10
+    (cgroup / "memory.max").write_text("1048576\n")
+    assert usable_memory(cgroup, proc) == 1 << 20
+    assert usable_memory() is not None
+
+
+def test_a_process_may_open_as_many_files_as_the_system_allows():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

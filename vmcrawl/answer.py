@@ -46,14 +46,15 @@ class Answer:
         self._head_bytes = 0
         self._begun = self._head = self._ended = self._keep_alive = False
         self._body: list[bytes] = []
-        self._parser = httptools.HttpResponseParser(self)
+        parser = httptools.HttpResponseParser(self)
         # What is often seen, and cannot be taken for anything else.
-        self._parser.set_dangerous_leniencies(
+        parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_chunked_length=True,
             lenient_optional_cr_before_lf=True,
             lenient_spaces_after_chunk_size=True,
         )
+        self._parser: httptools.HttpResponseParser | None = parser
 
     @property
     def head(self) -> bool:
@@ -86,11 +87,12 @@ class Answer:
 
         Raises :class:`BrokenAnswer` and :class:`OverlongHead`.
         """
-        if not received:
+        parser = self._parser
+        if not received or parser is None:
             self._end()
             return
         try:
-            self._parser.feed_data(received)
+            parser.feed_data(received)
         except httptools.HttpParserUpgrade:
             self._ended, self._keep_alive = True, False
         except httptools.HttpParserError as error:
@@ -103,6 +105,10 @@ class Answer:
             raise OverlongHead("its header fields do not end")
         if self._head and self.status < 100:
             raise BrokenAnswer(f"no HTTP: status {self.status}")
+
+    def close(self) -> None:
+        """Let go of the parser, which calls us and so holds us: only the garbage collector would part the two."""
+        self._parser = None
 
     def take_body(self) -> bytes:
         """What has come of the body since this was asked for last."""
@@ -139,7 +145,7 @@ class Answer:
             self.headers.setdefault(key, text)
 
     def on_headers_complete(self) -> None:
-        if self._head:
+        if self._head or self._parser is None:
             return
         status = int(self._parser.get_status_code())
         if 100 <= status < 200 and status != _SWITCHING_PROTOCOLS:

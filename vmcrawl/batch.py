@@ -14,10 +14,11 @@ from vmcrawl.chronicle import leave_history, memory_of
 from vmcrawl.domain import Domain
 from vmcrawl.duration import format_duration
 from vmcrawl.knowledge import read_anew
-from vmcrawl.machine import is_gone, process_identity, usable_cores
+from vmcrawl.machine import is_gone, process_identity, usable_cores, usable_memory
 from vmcrawl.observation import Observation
 from vmcrawl.orders import Orders, Progress
 from vmcrawl.outcome import Outcome
+from vmcrawl.pace import pool_size
 from vmcrawl.pool import Death, Pool, Watch
 from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings
@@ -30,11 +31,6 @@ from vmcrawl.store.runs import RunStatus
 
 log = logging.getLogger(__name__)
 
-#: Measured best on small machines; each thread holds one crawl from start to finish.
-_PROCESSES_PER_CORE = 2
-_THREADS = 128
-#: A process is worth starting for so many domains.
-_DOMAINS_PER_PROCESS = 32
 _HEARTBEAT_SECONDS = 5.0
 
 
@@ -175,11 +171,10 @@ class _Run:
     def _crawl(self) -> None:
         if not self._planned:
             return
-        wanted = self._settings.crawl.processes or _PROCESSES_PER_CORE * usable_cores()
-        size = min(wanted, -(-self._planned // _DOMAINS_PER_PROCESS))
-        threads = self._settings.crawl.threads or _THREADS
+        size, threads = self._pool_size(self._planned)
         watch = Watch(self._note, self._suspect, self._should_stop, self._tick)
-        Pool(size, partial(self._orders, threads=threads, suspects=False), watch).run(self._grace)
+        orders = partial(self._orders, processes=size, threads=threads, suspects=False)
+        Pool(size, orders, watch).run(self._grace)
 
     def _settle_suspects(self) -> None:
         """Crawl alone, one per process, what was in flight when a process died: whoever kills again is found out."""
@@ -193,9 +188,14 @@ class _Run:
         if not suspects:
             return
         log.warning("%d domains were in flight when a crawler process died: crawled alone now", suspects)
-        wanted = self._settings.crawl.processes or _PROCESSES_PER_CORE * usable_cores()
+        size = min(suspects, self._pool_size(1_000_000)[0])
         watch = Watch(self._note, self._convict, self._should_stop, self._tick)
-        Pool(min(wanted, suspects), partial(self._orders, threads=1, suspects=True), watch).run(self._grace)
+        Pool(size, partial(self._orders, processes=size, threads=1, suspects=True), watch).run(self._grace)
+
+    def _pool_size(self, domains: int) -> tuple[int, int]:
+        crawl = self._settings.crawl
+        wanted = {"processes": crawl.processes, "threads": crawl.threads}
+        return pool_size(domains, usable_cores(), usable_memory(), **wanted)
 
     @property
     def _named(self) -> bool:
@@ -205,9 +205,11 @@ class _Run:
     def _grace(self) -> float:
         return self._settings.crawl.grace.total_seconds()
 
-    def _orders(self, *, threads: int, suspects: bool) -> Orders:
+    def _orders(self, *, processes: int, threads: int, suspects: bool) -> Orders:
         due_before = self._database.now() if suspects else self._started_at
-        return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before)
+        return Orders(
+            self._settings, threads, usable_cores() / processes, self._run_id, self._named, suspects, due_before
+        )
 
     def _note(self, progress: Progress) -> None:
         self._outcomes.update(progress.outcomes)

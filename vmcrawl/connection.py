@@ -95,7 +95,10 @@ class Connection:
     def finish(self) -> bool:
         """Forget the answer; says whether the connection can carry another request (all of the answer was read)."""
         answer, self._answer = self._answer, None
-        return answer is None or answer.reusable
+        if answer is None:
+            return True
+        answer.close()
+        return answer.reusable
 
     def stale(self) -> bool:
         """Whether something has arrived that nobody asked for: mostly the end of the connection."""

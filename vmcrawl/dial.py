@@ -100,6 +100,8 @@ class _Race:
         for attempt, _ in self.running.values():
             attempt.close()
         self.running.clear()
+        # The error that is raised holds our caller's frame, which holds us: let go of it.
+        self.failures.clear()
 
     def _lose(self, descriptor: int, code: int) -> None:
         self._poll.unregister(descriptor)

@@ -58,7 +58,7 @@ def find_nodeinfo(domain: Domain, visitor: Visitor) -> Found:
     except CrawlFailed as failure:
         if failure.outcome not in _NO_NODEINFO_HERE:
             raise
-        decisive = failure
+        decisive = _without_traces(failure)
     else:
         return _read(link, visitor)
     elsewhere: CrawlFailed | None = None
@@ -68,10 +68,20 @@ def find_nodeinfo(domain: Domain, visitor: Visitor) -> Found:
         except CrawlFailed as failure:
             if failure.outcome not in _NO_NODEINFO_HERE:
                 raise
-            elsewhere = elsewhere or failure
+            elsewhere = elsewhere or _without_traces(failure)
         else:
             return _read(link, visitor)
-    raise elsewhere or decisive
+    raise _without_traces(elsewhere or decisive)
+
+
+def _without_traces(failure: CrawlFailed) -> CrawlFailed:
+    """The same failure without the frames it came through.
+
+    A frame that keeps an error which knows that frame is freed by nobody but the garbage collector.
+    """
+    return CrawlFailed(
+        failure.outcome, failure.detail, status=failure.status, retry_after_seconds=failure.retry_after_seconds
+    )
 
 
 def backends(domain: str, visitor: Visitor) -> Iterator[str]:

@@ -1,8 +1,12 @@
 """How much of this machine is ours, and which of its processes are still there."""
 
 import os
+import resource
 import time
+from contextlib import suppress
 from pathlib import Path
+
+_FILES = 1 << 16
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -15,6 +19,29 @@ def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     if not quota.isdigit() or not period.isdigit():
         return cores
     return max(1, min(cores, -(-int(quota) // max(1, int(period)))))
+
+
+def usable_memory(cgroup: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")) -> int | None:
+    """Bytes of memory that may be used: the machine's, and the limit of its cgroup (v2, ``memory.max``).
+
+    None where neither can be read.
+    """
+    limits = []
+    # No cgroup of version 2, or "max": there is no limit.
+    with suppress(OSError, ValueError):
+        limits.append(int((cgroup / "memory.max").read_text()))
+    with suppress(OSError, ValueError, StopIteration, IndexError):
+        total = next(line for line in (proc / "meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+        limits.append(int(total.split()[1]) << 10)
+    return min(limits, default=None)
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as the system allows: hundreds of crawls have several sockets each."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(most, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def process_identity(pid: int | str = "self", proc: Path = Path("/proc")) -> str | None:

@@ -22,12 +22,12 @@ from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.knowledge import load_reader
 from vmcrawl.log import configure_logging
-from vmcrawl.machine import CpuMeter, process_identity
+from vmcrawl.machine import CpuMeter, process_identity, raise_file_limit
 from vmcrawl.memory import HostMemory, KnownHost
 from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.orders import Orders, Progress, Word
 from vmcrawl.outcome import Outcome
-from vmcrawl.pace import Pace
+from vmcrawl.pace import Load, Pace
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
 from vmcrawl.schedule import appoint
@@ -67,6 +67,7 @@ def work(orders: Orders, supervisor: Connection) -> None:
     configure_logging(orders.settings.log, stream=sys.stderr)
     # With hundreds of threads the default of 5 ms makes them fight for the interpreter instead of crawling.
     sys.setswitchinterval(0.05)
+    raise_file_limit()
     try:
         worker = Worker(orders, supervisor)
         try:
@@ -105,6 +106,8 @@ class Worker:
         self._meter = CpuMeter()
         self._pace = Pace(orders.threads)
         self._paced_at = self._recorded_at = time.monotonic()
+        self._used = time.process_time()
+        self._lags: list[float] = []
         self._crew = Crew(self._pace.in_flight, self._crawl_one)
         #: Crawls that have ended since the pace was set.
         self._ended = 0
@@ -142,8 +145,14 @@ class Worker:
                 self._abandon()
                 return
             self._keep_up()
-            # To be woken for each crawl would cost each crawl two changes of thread.
-            time.sleep(_GLANCE_SECONDS)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Let the threads work; how late we come back is how late they come to what they could do."""
+        # To be woken for each crawl would cost each crawl two changes of thread.
+        before = time.monotonic()
+        time.sleep(_GLANCE_SECONDS)
+        self._lags.append(max(0.0, time.monotonic() - before - _GLANCE_SECONDS))
 
     def _listen(self) -> None:
         parent = parent_process()
@@ -160,8 +169,12 @@ class Worker:
     def _set_pace(self) -> None:
         moment = time.monotonic()
         if moment - self._paced_at >= _PACE_SECONDS:
-            self._pace = self._pace.after(moment - self._paced_at, self._meter.busy(), self._ended)
-            self._paced_at, self._ended = moment, 0
+            seconds, used = moment - self._paced_at, time.process_time()
+            own = (used - self._used) / seconds / self._orders.cores
+            lag = sum(self._lags) / max(1, len(self._lags))
+            self._pace = self._pace.after(seconds, Load(self._meter.busy(), own, lag), self._ended)
+            self._paced_at, self._used, self._ended = moment, used, 0
+            self._lags.clear()
             self._crew.allow(self._pace.in_flight)
             if self._pace.starving:
                 self._starved_at = moment
