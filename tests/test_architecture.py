@@ -12,9 +12,9 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address advisory affected answer builds caching catalogue coding delay document domain duration exclusion
-    exposure failure fork instance judgement meaning nodeinfo observation orders outcome pace ranges reading
-    robots schedule settings sight snapshot target upstream url version wellknown wire
+    address advisory affected answer builds bumps caching catalogue coding delay document domain duration exclusion
+    exposure failure fork instance judgement meaning nodeinfo observation orders outcome pace plausible ranges reading
+    robots schedule settings sight snapshot support target upstream url version wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",

@@ -1,23 +1,22 @@
-import socket
-import time
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Authority, Server, answering, authority
+from tests.servers import Server, answering
 from vmcrawl.asker import Source, SourceFailed
-from vmcrawl.settings import HttpSettings, NetworkSettings, Settings, SourcesSettings
+from vmcrawl.settings import HttpSettings, Settings, SourcesSettings
 from vmcrawl.sources import (
     Fetched,
     fetch_advisories,
-    fetch_bumps,
+    fetch_commits,
     fetch_endoflife,
     fetch_main,
     fetch_releases,
     fetch_support,
+    fetch_version_at,
 )
+from vmcrawl.upstream import Commit
 
 DATA = Path(__file__).parent / "data" / "upstream"
 ALL = [fetch_releases, fetch_main, fetch_support, fetch_endoflife, fetch_advisories]
@@ -64,6 +63,7 @@ def failure(script, fetch=fetch_releases, **options):
 
 
 FIRST = "/api/repos/mastodon/mastodon/releases?per_page=100"
+ADVISORIES = "/api/repos/mastodon/mastodon/security-advisories?per_page=100&sort=updated&direction=desc"
 
 
 def test_releases_come_from_all_pages_and_each_only_once():
@@ -93,7 +93,7 @@ def test_each_source_is_read_from_its_own_place():
         "/raw/mastodon/mastodon/main/lib/mastodon/version.rb": ok((DATA / "version.rb").read_bytes()),
         "/raw/mastodon/mastodon/main/SECURITY.md": ok((DATA / "SECURITY.md").read_bytes()),
         "/eol/mastodon.json": ok((DATA / "endoflife.json").read_bytes()),
-        "/api/repos/mastodon/mastodon/security-advisories?per_page=100": ok((DATA / "advisories.json").read_bytes()),
+        ADVISORIES: ok((DATA / "advisories.json").read_bytes()),
     }
     with Server(routes(table), tls=False) as server:
         settings = settings_for(server)
@@ -171,6 +171,27 @@ def test_retry_after_counts_in_seconds_from_now():
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        refusal("429 Too Many Requests"),
+        ("HTTP/1.1 403 Forbidden\nContent-Length: 37", b'{"message": "a secondary rate limit"}'),
+        ("HTTP/1.1 403 Forbidden\nTransfer-Encoding: chunked", b"17\r\nSecondary Rate Limit...\r\n0\r\n\r\n"),
+    ],
+)
+def test_a_secondary_limit_without_a_time_is_one_of_a_minute(answer):
+    said = failure(answering(*answer))
+    assert said.temporary
+    assert said.retry_at is not None
+    assert timedelta(seconds=50) < said.retry_at - datetime.now(UTC) <= timedelta(seconds=60)
+
+
+def test_nobody_is_asked_for_a_compressed_answer():
+    with Server(answering(*ok(RELEASES)), tls=False) as server:
+        fetch_releases(settings_for(server))
+    assert b"\r\nAccept-Encoding: identity\r\n" in server.heads[0]
+
+
+@pytest.mark.parametrize(
     "headers",
     ["X-RateLimit-Remaining: 7\nX-RateLimit-Reset: 1787400000", "Retry-After: soon", "Retry-After: " + "9" * 99],
 )
@@ -213,137 +234,28 @@ def test_one_bad_page_spoils_all():
     assert str(failure(routes(table))).endswith("answered 500")
 
 
-def test_a_body_that_is_cut_short_is_a_failure():
-    def script(conversation):
-        conversation.head()
-        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + (DATA / "SECURITY.md").read_bytes())
-
-    assert "gave no whole answer" in str(failure(script, fetch_support))
+COMMITS = "/api/repos/mastodon/mastodon/commits?path=lib/mastodon/version.rb&sha=main&per_page=20"
+SHA = "467c9334" * 5
 
 
-def test_a_chunked_body_that_is_cut_short_is_a_failure():
-    def script(conversation):
-        body = (DATA / "SECURITY.md").read_bytes()
-        conversation.head()
-        conversation.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(body), body))
-
-    assert "gave no whole answer" in str(failure(script, fetch_support))
-
-
-def test_a_body_in_chunks_is_put_together():
-    def script(conversation):
-        conversation.head()
-        conversation.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for start in range(0, len(RELEASES), 500):
-            piece = RELEASES[start : start + 500]
-            conversation.send(b"%x\r\n%s\r\n" % (len(piece), piece))
-        conversation.send(b"0\r\n\r\n")
-
-    with Server(script, tls=False) as server:
-        assert len(fetch_releases(settings_for(server)).items) == 3
-
-
-@pytest.mark.parametrize(
-    ("before", "dripping"),
-    [
-        (b"", b"H"),
-        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n[", b" "),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    ],
-)
-def test_an_answer_that_drips_in_is_given_up_when_its_time_is_over(before, dripping):
-    started = time.monotonic()
-
-    def script(conversation):
-        conversation.head()
-        conversation.send(before).drip(dripping * 999)
-
-    assert str(failure(script, seconds=0.4)).endswith("was not done within 0.4 s")
-    assert time.monotonic() - started < 3
-
-
-def test_a_silent_source_is_given_up_when_its_time_is_over():
-    def script(conversation):
-        conversation.stall()
-
-    assert str(failure(script, seconds=0.2)).endswith("was not done within 0.2 s")
-
-
-def test_an_answer_without_end_is_cut_off():
-    def script(conversation):
-        conversation.head()
-        conversation.send(b"HTTP/1.1 200 OK\r\n\r\n[").flood(b" " * 65536)
-
-    assert str(failure(script)).endswith("sent more than 16 MiB")
-
-
-def test_an_encoding_that_nobody_asked_for_is_refused_unread():
-    assert "sent gzip" in str(failure(answering(*ok(b"\x1f\x8b", "Content-Encoding: gzip"))))
-
-
-def test_a_redirect_is_followed_on_the_same_host_as_when_a_repository_is_renamed():
-    moved = refusal("301 Moved Permanently", "Location: /api/repositories/1/releases?per_page=100")
-    table = {FIRST: moved, "/api/repositories/1/releases?per_page=100": ok(RELEASES)}
+def test_what_changed_the_version_of_main_is_one_page_of_commits():
+    body = (
+        b'[{"sha": "%s", "commit": {"committer": {"name": "GitHub", "date": "2026-08-20T15:02:07Z"}}}]' % SHA.encode()
+    )
+    table = {
+        COMMITS: ok(body, JSON, f'Link: <{COMMITS}&page=2>; rel="next"'),
+        f"/raw/mastodon/mastodon/{SHA}/lib/mastodon/version.rb": ok((DATA / "version.rb").read_bytes()),
+    }
     with Server(routes(table), tls=False) as server:
-        assert len(fetch_releases(settings_for(server, token="t")).items) == 3
-    assert all(b"Authorization: Bearer t" in head for head in server.heads)
-
-
-@pytest.mark.parametrize("target", ["http://127.0.0.2/", "https://a.example/x", "//a.example", "file:///"])
-def test_a_redirect_or_a_page_elsewhere_is_not_followed(target):
-    assert "a redirect of" in str(failure(answering(*refusal("302 Found", f"Location: {target}"))))
-    assert "the next page of" in str(failure(answering(*ok(RELEASES, f"Link: <{target}>; rel=next"))))
-
-
-@pytest.mark.parametrize("target", ["http://[bad", "http://127.0.0.1:x/", "\x80"])
-def test_a_place_that_is_no_address_is_a_failure(target):
-    for script in (
-        answering(*refusal("302 Found", f"Location: {target}")),
-        answering(*ok(RELEASES, f"Link: <{target}>; rel=next")),
-    ):
-        assert failure(script)
-
-
-def test_redirects_and_pages_that_do_not_end_are_left():
-    assert str(failure(answering(*refusal("307 Temporary Redirect", "Location: /here")))).endswith("answered 307")
-    assert "do not end" in str(failure(answering(*ok(RELEASES, "Link: </api/again>; rel=next"))))
-
-
-def test_a_source_that_is_down_is_a_failure():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    settings = Settings(sources=SourcesSettings(github_api=f"http://127.0.0.1:{port}"))
-    with pytest.raises(SourceFailed, match=r"releases: 127\.0\.0\.1:\d+ gave no whole answer: .*refused"):
-        fetch_releases(settings)
-
-
-def test_over_tls_our_own_authority_is_trusted_and_others_are_not():
-    with Server(answering(*ok(RELEASES))) as server:
-        settings = replace(settings_for(server, tls=True), network=NetworkSettings(ca_file=authority().file))
-        assert len(fetch_releases(settings).items) == 3
-        for file in (Authority("Another").file, None):
-            with pytest.raises(SourceFailed, match="certificate"):
-                fetch_releases(replace(settings, network=NetworkSettings(ca_file=file)))
-
-
-def test_a_ca_file_without_certificates_is_named():
-    settings = Settings(network=NetworkSettings(ca_file=DATA / "version.rb"))
-    with pytest.raises(SourceFailed, match=r"network\.ca_file holds no certificates"):
-        fetch_releases(settings)
-
-
-COMMITS = "/api/repos/mastodon/mastodon/commits?path=lib/mastodon/version.rb&sha=main&per_page=1"
-
-
-def test_when_main_was_given_its_version_is_the_day_of_the_last_commit_to_the_file():
-    body = b'[{"sha": "467c", "commit": {"committer": {"name": "GitHub", "date": "2026-08-20T15:02:07Z"}}}]'
-    table = {COMMITS: ok(body, JSON, f'Link: <{COMMITS}&page=2>; rel="next"')}
-    with Server(routes(table), tls=False) as server:
-        assert fetch_bumps(settings_for(server)).items == (datetime(2026, 8, 20, 15, 2, 7, tzinfo=UTC),)
+        (commit,) = fetch_commits(settings_for(server)).items
+        assert commit == Commit(SHA, datetime(2026, 8, 20, 15, 2, 7, tzinfo=UTC))
+        assert fetch_version_at(settings_for(server), commit).release == "4.8.0-alpha.1"
+        with pytest.raises(SourceFailed, match="answered 404"):
+            fetch_version_at(settings_for(server), Commit("", commit.at))
+    assert len(server.heads) == 3
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[{}]", b'[{"commit": {"committer": {"date": "yesterday"}}}]', b"[]"])
 def test_commits_of_another_shape_are_named(body):
     with Server(routes({COMMITS: ok(body, JSON)}), tls=False) as server, pytest.raises(SourceFailed, match="main: "):
-        fetch_bumps(settings_for(server))
+        fetch_commits(settings_for(server))

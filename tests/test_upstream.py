@@ -1,6 +1,6 @@
 import json
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmcrawl.advisory import PublishedAdvisory
-from vmcrawl.catalogue import Branch, Catalogue, Release, packaged_catalogue
+from vmcrawl.catalogue import Release
+from vmcrawl.support import parse_endoflife, parse_security_md
 from vmcrawl.upstream import (
+    Commit,
     InvalidUpstream,
-    SupportRow,
-    ends_of_support,
-    parse_endoflife,
+    WithdrawnAdvisory,
     parse_github_advisories,
+    parse_github_commits,
     parse_github_releases,
-    parse_security_md,
     parse_version_rb,
 )
 from vmcrawl.version import parse_tag
@@ -36,10 +36,6 @@ def advisories(*changes):
 
 def without(entry, key):
     return json.dumps([{name: value for name, value in entry.items() if name != key}]).encode()
-
-
-def security_md(*rows):
-    return "## Supported Versions\n\n| Version | Supported |\n| - | - |\n" + "\n".join(rows)
 
 
 def test_a_page_of_releases_is_read_without_drafts_and_without_tags_that_are_no_versions():
@@ -147,126 +143,8 @@ def test_a_version_rb_that_says_nothing_plain_is_refused(before, after):
         parse_version_rb(VERSION_RB.replace(before, after))
 
 
-def test_security_md_is_read_by_branch():
-    assert parse_security_md((DATA / "SECURITY.md").read_text()) == (
-        SupportRow("4.7", True, None, "SECURITY.md"),
-        SupportRow("4.6", True, None, "SECURITY.md"),
-        SupportRow("4.5", True, date(2027, 2, 20), "SECURITY.md"),
-        SupportRow("4.4", True, date(2026, 12, 17), "SECURITY.md"),
-        SupportRow("4.4", False, None, "SECURITY.md", below=True),
-    )
-
-
-@pytest.mark.parametrize(
-    ("row", "branch", "supported", "until", "below"),
-    [
-        ("| 4.10.x | Yes |", "4.10", True, None, False),
-        ("| 4.5 | ✅ |", "4.5", True, None, False),
-        ("|`v4.5.0`|**yes**|extra|", "4.5", True, None, False),
-        ("4.5.x | until 2026-12-17", "4.5", True, date(2026, 12, 17), False),
-        ("| 4.5.x | Yes, until 2026-12-17 |", "4.5", True, date(2026, 12, 17), False),
-        ("| 4.0.x | No |", "4.0", False, None, False),
-        ("| <4.4.0 | :x: |", "4.4", False, None, True),
-        ("| <= 4.3 | No |", "4.4", False, None, True),
-    ],
-)
-def test_rows_of_security_md_came_in_many_forms(row, branch, supported, until, below):
-    rows = parse_security_md(security_md("| 9.0.x | Yes |", row))
-    assert rows[1] == SupportRow(branch, supported, until, "SECURITY.md", below)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "404: Not Found",
-        "| 4.5.x | Yes |",
-        security_md(),
-        security_md("| 4.5.x | No |"),
-        security_md("| 4.5.x | Maybe |"),
-        security_md("| 4.5.x | Until 2026-02-30 |"),
-        security_md("| 4.5.x |"),
-        security_md("| 4.5.x and 4.4.x | Yes |"),
-        security_md("| 4 | Yes |"),
-        security_md("| 4.5.x | Yes |", "| 4.5.0 | No |"),
-        security_md("") + "\n## Else\n| 4.5.x | Yes |",
-    ],
-)
-def test_a_security_md_without_a_readable_table_is_refused(text):
-    with pytest.raises(InvalidUpstream):
-        parse_security_md(text)
-
-
-def test_endoflife_is_read_by_cycle():
-    assert parse_endoflife((DATA / "endoflife.json").read_bytes()) == (
-        SupportRow("4.6", True, None, "endoflife.date"),
-        SupportRow("4.5", True, date(2027, 2, 20), "endoflife.date"),
-        SupportRow("4.0", False, None, "endoflife.date"),
-    )
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"[]",
-        b'{"result": []}',
-        b'[{"cycle": "4.5"}]',
-        b'[{"cycle": "4.5", "eol": null}]',
-        b'[{"cycle": "4.5", "eol": "soon"}]',
-        b'[{"cycle": "four", "eol": false}]',
-        b'[{"cycle": 4.5, "eol": false}]',
-        b'[{"cycle": "< 4.5", "eol": false}]',
-    ],
-)
-def test_an_endoflife_in_another_shape_is_refused(body):
-    with pytest.raises(InvalidUpstream):
-        parse_endoflife(body)
-
-
-def test_days_and_yeses_go_into_the_catalogue_as_they_stand_and_an_old_no_is_no_news():
-    rows = parse_security_md((DATA / "SECURITY.md").read_text())
-    assert ends_of_support(rows, packaged_catalogue(), date(2026, 8, 23)) == (
-        Branch("4.4", date(2026, 12, 17), "SECURITY.md"),
-        Branch("4.5", date(2027, 2, 20), "SECURITY.md"),
-        Branch("4.6", None, "SECURITY.md"),
-        Branch("4.7", None, "SECURITY.md"),
-    )
-
-
-def test_a_no_ends_the_support_of_a_branch_that_was_thought_to_have_some_left():
-    rows = parse_security_md(security_md("| 4.7.0 | Yes |", "| 4.5.x | until 2026-09-30 |", "| < 4.6 | No |"))
-    assert ends_of_support(rows, packaged_catalogue(), date(2026, 8, 23)) == (
-        Branch("4.4", date(2026, 8, 22), "SECURITY.md"),
-        Branch("4.5", date(2026, 9, 30), "SECURITY.md"),
-        Branch("4.7", None, "SECURITY.md"),
-    )
-
-
-def test_endoflife_changes_nothing_that_security_md_has_said():
-    releases = packaged_catalogue().releases
-    rows = (
-        SupportRow("4.5", True, date(2027, 3, 1), "endoflife.date"),
-        SupportRow("4.4", False, None, "endoflife.date"),
-    )
-    for source, expected in {
-        "SECURITY.md": (),
-        "endoflife.date": (
-            Branch("4.4", date(2026, 8, 22), "endoflife.date"),
-            Branch("4.5", date(2027, 3, 1), "endoflife.date"),
-        ),
-    }.items():
-        known = tuple(Branch(name, date(2026, 12, 17), source) for name in ("4.4", "4.5"))
-        assert ends_of_support(rows, Catalogue(releases, known), date(2026, 8, 23)) == expected
-
-
-def test_a_branch_that_only_the_table_knows_is_kept_if_it_is_supported():
-    rows = parse_security_md(security_md("| 4.9.0 | Yes |", "| 4.10.0 | No |"))
-    catalogue = Catalogue((Release(parse_tag("4.7.0"), date(2026, 8, 20)),))
-    assert ends_of_support(rows, catalogue, date(2026, 8, 23)) == (Branch("4.9", None, "SECURITY.md"),)
-
-
-def test_advisories_are_read_in_the_words_of_upstream():
-    assert parse_github_advisories((DATA / "advisories.json").read_bytes())[:3] == (
+def test_advisories_are_read_in_the_words_of_upstream_and_what_was_withdrawn_is_called_so():
+    assert parse_github_advisories((DATA / "advisories.json").read_bytes()) == (
         PublishedAdvisory(
             "GHSA-xfrj-c749-jxxq",
             "CVE-2026-22245",
@@ -290,6 +168,7 @@ def test_advisories_are_read_in_the_words_of_upstream():
         PublishedAdvisory(
             "GHSA-5fq7-3p3j-9vrf", "", "", None, "Without a CVE, a range or a severity", date(2024, 9, 30), "", ""
         ),
+        WithdrawnAdvisory("GHSA-aaaa-bbbb-cccc"),
     )
 
 
@@ -307,11 +186,44 @@ def test_advisories_are_read_in_the_words_of_upstream():
     ],
 )
 def test_the_score_is_the_newest_cvss_there_is(change, score):
-    assert advisories(change)[0].score == score
+    (advisory,) = advisories(change)
+    assert isinstance(advisory, PublishedAdvisory)
+    assert advisory.score == score
 
 
 def test_an_advisory_that_is_not_published_is_left_out():
-    assert advisories({"state": "draft", "published_at": None}) == ()
+    assert advisories({"state": "draft", "published_at": None}, {"state": "triage", "published_at": None}) == ()
+
+
+@pytest.mark.parametrize("change", [{"withdrawn_at": "2026-11-25T10:00:00Z"}, {"state": "closed"}])
+def test_of_an_advisory_that_was_taken_back_only_its_name_counts(change):
+    (withdrawn,) = advisories(change | {"published_at": None, "severity": "?", "vulnerabilities": None})
+    assert withdrawn == WithdrawnAdvisory(ADVISORY["ghsa_id"])
+    with pytest.raises(InvalidUpstream):
+        advisories(change | {"ghsa_id": "x"})
+
+
+SHA = "9831c5aac2" * 4
+
+
+@pytest.mark.parametrize(
+    ("sha", "text", "commit"),
+    [
+        (SHA, "2026-09-03T10:00:00Z", Commit(SHA, datetime(2026, 9, 3, 10, tzinfo=UTC))),
+        (SHA, "2026-09-03T12:00:00+02:00", Commit(SHA, datetime(2026, 9, 3, 10, tzinfo=UTC))),
+        ("../../x", "2026-09-03T10:00:00", Commit("", datetime(2026, 9, 3, 10, tzinfo=UTC))),
+        (None, "0001-01-01T00:00:00+10:00", None),
+        (SHA, "yesterday", None),
+        (SHA, 7, None),
+    ],
+)
+def test_a_commit_has_a_name_and_a_moment(sha, text, commit):
+    body = json.dumps([{"sha": sha, "commit": {"committer": {"date": text}}}]).encode()
+    if commit is not None:
+        assert parse_github_commits(body) == (commit,)
+        return
+    with pytest.raises(InvalidUpstream):
+        parse_github_commits(body)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +254,7 @@ JSON = st.recursive(
 @given(st.lists(st.dictionaries(st.sampled_from([*ADVISORY, *RELEASE, "cycle", "eol"]), JSON), max_size=2), st.text())
 def test_no_document_raises_anything_but_its_refusal(entries, text):
     body = json.dumps(entries).encode()
-    for parse in (parse_github_releases, parse_github_advisories, parse_endoflife):
+    for parse in (parse_github_releases, parse_github_advisories, parse_github_commits, parse_endoflife):
         with suppress(InvalidUpstream):
             parse(body)
     for parse_text in (parse_version_rb, parse_security_md):

@@ -156,7 +156,11 @@ class Asker:
             with self._session.get(
                 url, headers=headers, stream=True, timeout=self._seconds, allow_redirects=False
             ) as response:
-                body = self._read(response, end) if response.status_code == 200 else b""
+                body = b""
+                if response.status_code == 200:
+                    body = self._read(response, end)
+                elif response.status_code in (403, 429):
+                    body = _read_refusal(response)
                 following = response.links.get("next", {}).get("url", "")
                 return Answer(response.status_code, response.headers, body, following)
         except SourceFailed as failed:
@@ -184,7 +188,7 @@ class Asker:
         said = f"{self.host(url)} answered {answer.status}"
         if answer.status == 401 and self._sources.token:
             return self._failed(f"{said}: sources.token is not accepted")
-        retry_at = _retry_at(answer.headers, datetime.now(UTC)) if answer.status in (403, 429, 503) else None
+        retry_at = _retry_at(answer, datetime.now(UTC)) if answer.status in (403, 429, 503) else None
         if retry_at is None:
             return self._failed(said, temporary=answer.status >= 500 or answer.status == 429)
         advice = "" if self._sources.token else "; with sources.token there is more"
@@ -198,13 +202,27 @@ class Asker:
         return SourceFailed(self._source, reason, temporary=temporary)
 
 
-def _retry_at(headers: requests.structures.CaseInsensitiveDict[str], now: datetime) -> datetime | None:
-    """When GitHub wants to be asked again: ``Retry-After`` in seconds, else the end of a used-up rate limit."""
-    wait, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
+def _read_refusal(response: requests.Response) -> bytes:
+    """The beginning of what a refusal says, if it says anything."""
+    try:
+        return bytes(response.raw.read(_PIECE, decode_content=False))
+    except (HTTPError, OSError, ValueError):
+        return b""
+
+
+def _retry_at(answer: Answer, now: datetime) -> datetime | None:
+    """When GitHub wants to be asked again, as "Rate limits for the REST API" has it.
+
+    ``Retry-After`` in seconds, else the end of a used-up rate limit. Its secondary limits may come with neither, as a
+    429, or as a 403 that only in words differs from the one for what is forbidden: then a minute is the least.
+    """
+    wait, reset = answer.headers.get("Retry-After", ""), answer.headers.get("X-RateLimit-Reset", "")
     if re.fullmatch("[0-9]{1,7}", wait):
         return now + timedelta(seconds=int(wait))
-    if headers.get("X-RateLimit-Remaining") == "0" and re.fullmatch("[0-9]{1,11}", reset):
+    if answer.headers.get("X-RateLimit-Remaining") == "0" and re.fullmatch("[0-9]{1,11}", reset):
         return datetime.fromtimestamp(int(reset), UTC)
+    if answer.status == 429 or b"rate limit" in answer.body.lower():
+        return now + timedelta(minutes=1)
     return None
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import TypeVar
@@ -11,13 +11,16 @@ from typing import TypeVar
 import vmcrawl.sources as upstream
 from vmcrawl.advisory import PublishedAdvisory, read_advisory
 from vmcrawl.asker import Source, SourceFailed
-from vmcrawl.catalogue import Catalogue, Release
+from vmcrawl.bumps import Bump, Looks, follow_main, last_sure
+from vmcrawl.catalogue import SNAPSHOT_DATE, Catalogue, Release
 from vmcrawl.knowledge import read_anew
+from vmcrawl.plausible import Implausible, refuse_leaps
 from vmcrawl.settings import Settings
 from vmcrawl.sources import Fetched
 from vmcrawl.store import advisories, branches, catalogue, sources
 from vmcrawl.store.database import Database
-from vmcrawl.upstream import SupportRow, WithdrawnAdvisory, ends_of_support
+from vmcrawl.support import SupportRow, ends_of_support
+from vmcrawl.upstream import WithdrawnAdvisory
 from vmcrawl.version import Version
 
 log = logging.getLogger(__name__)
@@ -79,10 +82,12 @@ def refresh_releases(database: Database, settings: Settings) -> Refreshed:
     """
     asking = _Asking(database, settings)
     asking.ask(Source.RELEASES, upstream.fetch_releases, _read_releases)
-    asking.ask(Source.MAIN, upstream.fetch_main, partial(_read_main, settings=settings))
+    asking.ask(Source.MAIN, upstream.fetch_main, partial(_read_main, asking=asking))
     # What a table says of a branch that we did not know then can be kept only now.
     fresh = any(asked.answer is Answer.CHANGED for asked in asking.asked)
-    if not asking.ask(Source.SUPPORT, upstream.fetch_support, _read_support, whole=fresh):
+    # While it failed endoflife.date may have said otherwise.
+    whole = fresh or bool(asking.state(Source.SUPPORT).error)
+    if not asking.ask(Source.SUPPORT, upstream.fetch_support, _read_support, whole=whole):
         asking.ask(Source.ENDOFLIFE, upstream.fetch_endoflife, _read_support, whole=fresh)
     return asking.finish()
 
@@ -96,6 +101,9 @@ def refresh_advisories(database: Database, settings: Settings) -> Refreshed:
 
 #: What the store is told about where rows are from.
 _GITHUB = "github"
+_PACKAGED = datetime.combine(SNAPSHOT_DATE, time(), UTC)
+#: Nobody is left alone for longer, whatever a header says.
+_LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,18 @@ class _Now:
     catalogue: Catalogue
 
 
-#: Turns an answer into what writes it; raises SourceFailed for an answer that cannot be used.
-_Read = Callable[[Sequence[T], _Now], sources.Save]
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What an answer comes to."""
+
+    #: Writes it.
+    save: sources.Save
+    #: The next question is for what has changed since; False: what was said has to be heard again.
+    heard: bool = True
+
+
+#: Turns an answer into what writes it; raises SourceFailed or Implausible for an answer that cannot be used.
+_Read = Callable[[Sequence[T], _Now], _News]
 
 
 @dataclass(slots=True)
@@ -120,29 +138,48 @@ class _Asking:
         self, source: Source, fetch: Callable[[Settings, str], Fetched[T]], read: _Read[T], *, whole: bool = False
     ) -> bool:
         """Ask one source and save its answer; False if it failed. ``whole``: also what has not changed there."""
-        etag = "" if whole else self.database.run(partial(sources.etag_of, name=source))
+        state = self.state(source)
+        if state.retry_at and self.database.now() < state.retry_at:
+            self._leave_alone(source, state.retry_at)
+            return False
         try:
-            fetched = fetch(self.settings, etag)
-            now = _Now(self.database.now(), self.database.run(catalogue.load_catalogue))
-            save = _nothing if fetched.not_modified else read(fetched.items, now)
+            fetched = fetch(self.settings, "" if whole else state.etag)
+            changes = self._take_in(source, fetched, read)
         except SourceFailed as failure:
             self._note(failure)
             return False
-        keep = partial(sources.take_in, name=source, now=now.moment, etag=fetched.etag, save=save)
-        changes = self.database.run(keep)
+        except Implausible as error:
+            self._note(SourceFailed(source, f"what it says has changed its shape: {error}"))
+            return False
         answer = Answer.CHANGED if changes else Answer.UNCHANGED
         self.asked.append(Asked(source, answer, tuple(changes)))
         return True
+
+    def state(self, source: Source) -> sources.SourceState:
+        return self.database.run(partial(sources.state_of, name=source))
 
     def finish(self) -> Refreshed:
         today = self.database.now().date()
         moved = self.database.run(partial(branches.stand, today=today))
         return Refreshed(tuple(self.asked), tuple(moved), read_anew(self.database, today))
 
+    def _take_in(self, source: Source, fetched: Fetched[T], read: _Read[T]) -> Sequence[str]:
+        now = _Now(self.database.now(), self.database.run(catalogue.load_catalogue))
+        news = _News(_nothing) if fetched.not_modified else read(fetched.items, now)
+        etag = fetched.etag if news.heard else ""
+        return self.database.run(partial(sources.take_in, name=source, now=now.moment, etag=etag, save=news.save))
+
+    def _leave_alone(self, source: Source, until: datetime) -> None:
+        detail = f"wants to be left alone until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, so it was not asked"
+        log.warning("%s: %s", source, detail)
+        self.asked.append(Asked(source, Answer.UNAVAILABLE, detail=detail, retry_at=until))
+
     def _note(self, failure: SourceFailed) -> None:
         log.error("%s; nothing is changed", failure)
         now = self.database.now()
-        self.database.run(partial(sources.failed, name=failure.source, now=now, error=failure.reason))
+        retry_at = failure.retry_at and min(failure.retry_at, now + _LONGEST_WAIT)
+        note = partial(sources.failed, name=failure.source, now=now, error=failure.reason, retry_at=retry_at)
+        self.database.run(note)
         answer = Answer.UNAVAILABLE if failure.temporary else Answer.FAILED
         self.asked.append(Asked(failure.source, answer, detail=failure.reason, retry_at=failure.retry_at))
 
@@ -151,40 +188,48 @@ def _nothing(_: object) -> Sequence[str]:
     return ()
 
 
-def _read_releases(items: Sequence[Release], now: _Now) -> sources.Save:
-    return partial(catalogue.save_releases, releases=items, source=_GITHUB, now=now.moment)
+def _read_releases(items: Sequence[Release], now: _Now) -> _News:
+    refuse_leaps((release.version for release in items), now.catalogue)
+    return _News(partial(catalogue.save_all_releases, releases=items, source=_GITHUB, now=now.moment))
 
 
-def _read_main(items: Sequence[Version], now: _Now, settings: Settings) -> sources.Save:
+def _read_main(items: Sequence[Version], now: _Now, asking: _Asking) -> _News:
     (main,) = items
-    ranges = now.catalogue.main_ranges
-    if ranges and ranges[-1].version.release == main.release:
-        return _nothing
-    since = _bumped_at(settings, ranges[-1].since if ranges else None, now.moment)
-    return lambda connection: [main.release] if catalogue.save_main(connection, main, since) else []
+    refuse_leaps(items, now.catalogue)
+    known = asking.database.run(catalogue.load_main)
+    # The packaged facts are a look, too.
+    last = max(asking.state(Source.MAIN).fetched_at or _PACKAGED, _PACKAGED)
+    bumps: Sequence[Bump] = ()
+    limited = any(asked.retry_at for asked in asking.asked)
+    if not limited and (not known or known[-1].version != main or known[-1].not_before):
+        bumps = _find_bumps(asking.settings, main, last_sure(known), now)
+    security = {release.released for release in now.catalogue.releases if release.security}
+    told = follow_main(known, main, Looks(now.moment, last), bumps, security)
+    heard = told[-1].version == main and told[-1].not_before is None
+    return _News(partial(catalogue.save_main, known=known, told=told), heard)
 
 
-def _bumped_at(settings: Settings, after: datetime | None, now: datetime) -> datetime:
-    """When main got the version that it has now, as well as that can be known: no earlier than in truth.
-
-    A build between the bump and that moment counts as one of the smaller version: it may be said to lack a fix that
-    it has, never the other way round.
-    """
+def _find_bumps(settings: Settings, main: Version, after: datetime | None, now: _Now) -> Sequence[Bump]:
+    """What commits say of main's versions after a moment, oldest first; nothing where they cannot be had."""
     try:
-        (changed,) = upstream.fetch_bumps(settings).items
-    except (SourceFailed, ValueError) as error:
-        log.warning("when main was given its version is not known, so it is taken to be now: %s", error)
-        return now
-    return changed if changed <= now and (after is None or after < changed) else now
+        commits = upstream.fetch_commits(settings).items
+        new = [one for one in reversed(commits) if one.at <= now.moment and (after is None or after < one.at)]
+        # Of a single one we know what it led to, without asking.
+        versions = [main] if len(new) == 1 else [upstream.fetch_version_at(settings, commit) for commit in new]
+        refuse_leaps(versions, now.catalogue)
+    except (SourceFailed, Implausible) as error:
+        log.warning("when main was given its version is not known, only when it was seen: %s", error)
+        return ()
+    return [Bump(version, commit.at) for version, commit in zip(versions, new, strict=True)]
 
 
-def _read_support(items: Sequence[SupportRow], now: _Now) -> sources.Save:
+def _read_support(items: Sequence[SupportRow], now: _Now) -> _News:
     stated = ends_of_support(items, now.catalogue, now.moment.astimezone(UTC).date())
-    return partial(branches.save_support, stated=stated, now=now.moment)
+    return _News(partial(branches.save_support, stated=stated, now=now.moment))
 
 
-def _read_advisories(items: Sequence[PublishedAdvisory | WithdrawnAdvisory], now: _Now) -> sources.Save:
+def _read_advisories(items: Sequence[PublishedAdvisory | WithdrawnAdvisory], now: _Now) -> _News:
     read = [read_advisory(item, now.catalogue) for item in items if isinstance(item, PublishedAdvisory)]
     withdrawn = [item.ghsa_id for item in items if isinstance(item, WithdrawnAdvisory)]
-    save = advisories.save_advisories
-    return partial(save, advisories=read, source=_GITHUB, now=now.moment, withdrawn=withdrawn)
+    save = partial(advisories.save_all_advisories, advisories=read, withdrawn=withdrawn)
+    return _News(partial(save, source=_GITHUB, now=now.moment))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -11,15 +10,14 @@ from vmcrawl.advisory import PublishedAdvisory
 from vmcrawl.asker import Asker, Source, SourceFailed
 from vmcrawl.catalogue import Release
 from vmcrawl.settings import Settings
+from vmcrawl.support import SupportRow, parse_endoflife, parse_security_md
 from vmcrawl.upstream import (
+    Commit,
     InvalidUpstream,
-    SupportRow,
     WithdrawnAdvisory,
-    parse_endoflife,
     parse_github_advisories,
     parse_github_commits,
     parse_github_releases,
-    parse_security_md,
     parse_version_rb,
 )
 from vmcrawl.version import Version
@@ -44,7 +42,8 @@ def fetch_releases(settings: Settings, etag: str = "") -> Fetched[Release]:
     """All releases and pre-releases that GitHub lists, each once. Raises :class:`SourceFailed`, as all below do.
 
     With ``etag``, as a former answer gave it, the request is conditional (RFC 9110, 13.1.2); GitHub does not count
-    a 304 against the rate limit of a token.
+    a 304 against the rate limit of a token. It is about the first page: what changes on a later one (the notes of an
+    old release) is seen with the next release.
     """
     url = f"{settings.sources.github_api}/repos/mastodon/mastodon/releases?per_page=100"
     fetched = _fetch(Source.RELEASES, settings, url, etag, parse_github_releases)
@@ -57,11 +56,18 @@ def fetch_main(settings: Settings, etag: str = "") -> Fetched[Version]:
     return _fetch(Source.MAIN, settings, url, etag, lambda body: (parse_version_rb(_text(body)),))
 
 
-def fetch_bumps(settings: Settings) -> Fetched[datetime]:
-    """When that file was changed last, as one moment (UTC)."""
+def fetch_commits(settings: Settings) -> Fetched[Commit]:
+    """The newest commits to that file, at most twenty, newest first."""
     commits = f"{settings.sources.github_api}/repos/mastodon/mastodon/commits"
-    url = f"{commits}?path=lib/mastodon/version.rb&sha=main&per_page=1"
+    url = f"{commits}?path=lib/mastodon/version.rb&sha=main&per_page=20"
     return _fetch(Source.MAIN, settings, url, "", parse_github_commits, pages=1)
+
+
+def fetch_version_at(settings: Settings, commit: Commit) -> Version:
+    """The version that main had after a commit."""
+    url = f"{settings.sources.github_raw}/mastodon/mastodon/{commit.sha}/lib/mastodon/version.rb"
+    (version,) = _fetch(Source.MAIN, settings, url, "", lambda body: (parse_version_rb(_text(body)),)).items
+    return version
 
 
 def fetch_support(settings: Settings, etag: str = "") -> Fetched[SupportRow]:
@@ -77,8 +83,10 @@ def fetch_endoflife(settings: Settings, etag: str = "") -> Fetched[SupportRow]:
 
 
 def fetch_advisories(settings: Settings, etag: str = "") -> Fetched[PublishedAdvisory | WithdrawnAdvisory]:
-    """All published security advisories of the repository, also those that were withdrawn, each once."""
-    url = f"{settings.sources.github_api}/repos/mastodon/mastodon/security-advisories?per_page=100"
+    """All security advisories of the repository that were ever published, each once."""
+    # Those that have changed first: a page that is the same as before (304) has none of them behind it either.
+    query = "per_page=100&sort=updated&direction=desc"
+    url = f"{settings.sources.github_api}/repos/mastodon/mastodon/security-advisories?{query}"
     fetched = _fetch(Source.ADVISORIES, settings, url, etag, parse_github_advisories)
     return Fetched(_unique(fetched.items, lambda advisory: advisory.ghsa_id), fetched.etag, fetched.not_modified)
 

@@ -19,6 +19,7 @@ RELEASED = {
     "0002_catalogue": "1b87c325c82287c2ce3dfb1789e60da098b5607a74cc12320e821d00a129ae76",
     "0003_overrides": "bc70db332f9214cbbe77070ae0496febdc4d22b85a5ad3d018123419a6f84907",
     "0004_again": "a513f4494ac551166ce793e7a5f5fb13b664437ee3653601d03070d673afd847",
+    "0005_doubts": "e878a4bd9cc7ff54fc58077a85f6c96d6c2fe1ae0f77ea1799736220d0721e83",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -47,6 +48,10 @@ INSERT INTO branch_overrides VALUES ('4.4', '2027-01-01', 'why', now());
 INSERT INTO branch_overrides (branch, support, set_at) VALUES ('4.3', 'deprecated', now());
 """,
     4: "UPDATE domains SET trusted_until = now(), nodeinfo_validator = '\"x\"' WHERE domain = 'a.example'",
+    5: """
+INSERT INTO sources (name, failed_at, error, retry_at) VALUES ('releases', now(), '429', now());
+INSERT INTO main_ranges (since, release, not_before) VALUES (now(), '4.8.0-alpha.2', now() - interval '1 day');
+""",
 }
 
 

@@ -17,6 +17,7 @@ from vmcrawl.advisory import (
     read_advisory,
 )
 from vmcrawl.catalogue import Catalogue
+from vmcrawl.plausible import refuse_losses
 from vmcrawl.store.catalogue import changed, load, lock
 
 log = logging.getLogger(__name__)
@@ -189,6 +190,32 @@ def _remove(connection: psycopg.Connection, ids: Sequence[str]) -> set[str]:
         [list(ids)],
     )
     return {ghsa_id for (ghsa_id,) in rows}
+
+
+def save_all_advisories(
+    connection: psycopg.Connection,
+    advisories: Sequence[Advisory],
+    withdrawn: Sequence[str],
+    source: str,
+    now: datetime,
+) -> list[str]:
+    """As :func:`save_advisories`, for all that a source has: what was known from it and is not listed any more goes.
+
+    What only the package knows stays, unless it is ``withdrawn``; so does what is overridden. What goes is returned,
+    too, and called so. Raises :class:`vmcrawl.plausible.Implausible`, and changes nothing, if that is too much.
+    """
+    listed = {advisory.ghsa_id for advisory in advisories}
+    with connection.transaction():
+        lock(connection)
+        known: dict[str, str] = dict(connection.execute("SELECT ghsa_id, source FROM advisories"))
+        missing = {ghsa_id for ghsa_id, said_by in known.items() if said_by == source} - listed
+        gone = _remove(connection, sorted(missing | set(withdrawn)))
+        refuse_losses(len(gone), len(known), "advisories")
+        if gone:
+            log.warning("removed, since %s has taken them back: %s", source, ", ".join(sorted(gone)))
+            changed(connection)
+        saved = save_advisories(connection, advisories, source, now)
+    return [*saved, *(f"{ghsa_id} (taken back)" for ghsa_id in sorted(gone))]
 
 
 #: The columns that hold what is published.

@@ -1,16 +1,22 @@
 """Upstream's releases and builds of main in the database, and the catalogue that they and the branches make."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
+from vmcrawl.bumps import MainStart
 from vmcrawl.catalogue import Branch, Catalogue, MainRange, Release, Support
-from vmcrawl.version import Version, parse_tag
+from vmcrawl.plausible import refuse_losses
+from vmcrawl.version import parse_tag
+
+log = logging.getLogger(__name__)
 
 #: Where the packaged facts are from, in ``releases.source`` and ``advisories.source``.
 SNAPSHOT = "snapshot"
@@ -34,12 +40,19 @@ def load_catalogue(connection: psycopg.Connection) -> Catalogue:
     Raises ``ValueError`` where there is no stable release: nobody has called
     :func:`vmcrawl.store.migrations.prepare`.
     """
+    with one_state(connection):
+        return load(connection)
+
+
+@contextmanager
+def one_state(connection: psycopg.Connection) -> Iterator[None]:
+    """Let all that is read see the same state, whoever is refreshing meanwhile; within a transaction, that one's."""
     if connection.info.transaction_status is not TransactionStatus.IDLE:
-        return load(connection)
+        yield
+        return
     with connection.transaction():
-        # The three belong together, whoever is refreshing meanwhile.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return load(connection)
+        yield
 
 
 def revision(connection: psycopg.Connection) -> int:
@@ -62,31 +75,67 @@ def changed(connection: psycopg.Connection) -> None:
 def save_releases(connection: psycopg.Connection, releases: Sequence[Release], source: str, now: datetime) -> list[str]:
     """Add releases and correct known ones, all or nothing; returns those that are new or changed, in their order.
 
-    What the source does not list stays (answers come in pages), and so does what it does not know (``security``).
-    Branches follow with :func:`vmcrawl.store.branches.stand`.
+    What the source does not list stays, and so does what it does not know, or not any more: that a release fixes
+    security problems (``security``). Branches follow with :func:`vmcrawl.store.branches.stand`.
     """
     with connection.transaction():
         lock(connection)
-        new = _upsert_releases(connection, releases, source, now, _NEWER)
+        new = _upsert_releases(connection, releases, source, now, _NEWS)
         if new:
             changed(connection)
     return [version.release for version in sorted(map(parse_tag, new))]
 
 
-def save_main(connection: psycopg.Connection, version: Version, since: datetime) -> bool:
-    """Note which version main carries, and since when; False if it is what was known."""
+def save_all_releases(
+    connection: psycopg.Connection, releases: Sequence[Release], source: str, now: datetime
+) -> list[str]:
+    """As :func:`save_releases`, for all that a source has: what was known from it and is not listed any more goes.
+
+    What only the package knows stays, since not all of it was ever listed. What goes is returned, too, and called so.
+    Raises :class:`vmcrawl.plausible.Implausible`, and changes nothing, if that is too much.
+    """
+    with connection.transaction():
+        gone = _remove_releases(connection, [release.version.release for release in releases], source)
+        saved = save_releases(connection, releases, source, now)
+    return [*saved, *(f"{release} (taken back)" for release in gone)]
+
+
+def load_main(connection: psycopg.Connection) -> tuple[MainStart, ...]:
+    """What main has carried since when, and how well that is known."""
+    rows = connection.execute("SELECT release, since, not_before FROM main_ranges ORDER BY since").fetchall()
+    return tuple(
+        MainStart(parse_tag(release), since.astimezone(UTC), not_before and not_before.astimezone(UTC))
+        for release, since, not_before in rows
+    )
+
+
+def save_main(connection: psycopg.Connection, known: Sequence[MainStart], told: Sequence[MainStart]) -> list[str]:
+    """Replace main's history by what it is now told to be; returns the versions that are new in it, in its order.
+
+    Does nothing if the stored one is not ``known``, on which ``told`` is founded: somebody else was faster.
+    """
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(known, told, strict=False)))
+    before, new = known[same:], told[same:]
+    if not before and not new:
+        return []
     with connection.transaction():
         lock(connection)
-        known = connection.execute("SELECT release FROM main_ranges ORDER BY since DESC LIMIT 1").fetchone()
-        if known is not None and known[0] == version.release:
-            return False
+        if load_main(connection) != tuple(known):
+            return []
         changed(connection)
+        connection.execute("DELETE FROM main_ranges WHERE since = ANY (%s)", [[start.since for start in before]])
         connection.execute(
-            "INSERT INTO main_ranges (since, release) VALUES (%s, %s)"
-            " ON CONFLICT (since) DO UPDATE SET release = excluded.release",
-            [since, version.release],
+            "INSERT INTO main_ranges (since, release, not_before)"
+            " SELECT * FROM unnest(%s::timestamptz[], %s::text[], %s::timestamptz[])",
+            [
+                [start.since for start in new],
+                [start.version.release for start in new],
+                [start.not_before for start in new],
+            ],
         )
-    return True
+    had = {start.version for start in before}
+    # One that is only dated better is news, too.
+    return [start.version.release for start in new if start.version not in had] or [told[-1].version.release]
 
 
 def list_releases(connection: psycopg.Connection, branch: str | None = None) -> list[ReleaseRow]:
@@ -110,7 +159,10 @@ def load(connection: psycopg.Connection) -> Catalogue:
         " o.support"
         " FROM branches AS b LEFT JOIN branch_overrides AS o USING (branch)"
     ).fetchall()
-    ranges = connection.execute("SELECT since, release FROM main_ranges ORDER BY since").fetchall()
+    # Where nobody knows since when, the earliest moment counts: no build is then said to have a fix that it may lack.
+    ranges = connection.execute(
+        "SELECT coalesce(not_before, since), release FROM main_ranges ORDER BY since"
+    ).fetchall()
     return Catalogue(
         tuple(sorted((Release(parse_tag(name), on, fix) for name, on, fix in releases), key=lambda r: r.version)),
         tuple(sorted((_branch(*row) for row in stated), key=lambda branch: branch.key)),
@@ -123,15 +175,29 @@ def load(connection: psycopg.Connection) -> Catalogue:
 
 def add_releases(connection: psycopg.Connection, releases: Iterable[Release], source: str, now: datetime) -> None:
     """Add releases, and correct those that are from the same source; for a transaction that holds the lock."""
-    _upsert_releases(connection, releases, source, now, _OWN)
+    _upsert_releases(connection, releases, source, now, _FACTS)
+
+
+def _remove_releases(connection: psycopg.Connection, listed: Sequence[str], source: str) -> list[str]:
+    lock(connection)
+    (number,) = connection.execute("SELECT count(*) FROM releases").fetchone() or (0,)
+    rows = connection.execute(
+        "DELETE FROM releases WHERE source = %s AND release <> ALL (%s) RETURNING release", [source, list(listed)]
+    ).fetchall()
+    refuse_losses(len(rows), number, "releases")
+    gone = [version.release for version in sorted(parse_tag(release) for (release,) in rows)]
+    if gone:
+        log.warning("removed, since %s has taken them back: %s", source, ", ".join(gone))
+        changed(connection)
+    return gone
 
 
 def _upsert_releases(
-    connection: psycopg.Connection, releases: Iterable[Release], source: str, now: datetime, which: str
+    connection: psycopg.Connection, releases: Iterable[Release], source: str, now: datetime, correction: str
 ) -> list[str]:
     distinct = {release.version.release: release for release in releases}
     rows = connection.execute(
-        _UPSERT_RELEASES + which + " RETURNING release",
+        _UPSERT_RELEASES + correction + " RETURNING release",
         {
             "release": list(distinct),
             "branch": [r.version.branch for r in distinct.values()],
@@ -158,11 +224,17 @@ FROM unnest(
 ) AS said (release, branch, released_on, prerelease, security)
 ORDER BY said.release COLLATE "C"
 ON CONFLICT (release) DO UPDATE
-SET released_on = excluded.released_on, security = coalesce(excluded.security, known.security),
-    source = excluded.source, changed_at = excluded.changed_at
+SET released_on = excluded.released_on, source = excluded.source, changed_at = excluded.changed_at,
 """
-_NEWER = """
+# A source of today: notes that say nothing of security any more do not undo that it was said.
+_NEWS = """
+    security = coalesce(known.security OR excluded.security, known.security, excluded.security)
 WHERE known.released_on <> excluded.released_on
-   OR known.security IS DISTINCT FROM coalesce(excluded.security, known.security)
+   OR known.security IS DISTINCT FROM
+      coalesce(known.security OR excluded.security, known.security, excluded.security)
 """
-_OWN = " WHERE known.source = excluded.source"
+# Newer packaged facts.
+_FACTS = """
+    security = coalesce(excluded.security, known.security)
+WHERE known.source = excluded.source
+"""

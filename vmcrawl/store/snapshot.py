@@ -52,7 +52,7 @@ def _replace_main(connection: psycopg.Connection, ranges: Sequence[MainRange], m
     connection.execute("DELETE FROM main_ranges WHERE since < %s", [moment])
     connection.execute(
         "INSERT INTO main_ranges (since, release) SELECT * FROM unnest(%s::timestamptz[], %s::text[])"
-        " ON CONFLICT (since) DO UPDATE SET release = excluded.release",
+        " ON CONFLICT (since) DO UPDATE SET release = excluded.release, not_before = NULL",
         [[r.since for r in ranges], [r.version.release for r in ranges]],
     )
     # Seen only after that day, what began before it would begin a second time.

@@ -1,4 +1,4 @@
-"""How the last question to each source of upstream's facts went: its ETag, when it answered, why it did not."""
+"""How the last question to each source went: its ETag, when it answered, why it did not, when to ask it again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,15 @@ class SourceState:
     fetched_at: datetime | None
     failed_at: datetime | None
     error: str
+    #: Until when it wants to be left alone; None if it does not say.
+    retry_at: datetime | None = None
 
 
-def etag_of(connection: psycopg.Connection, name: str) -> str:
-    """The ETag of the last good answer; empty if there was none."""
-    row = connection.execute("SELECT etag FROM sources WHERE name = %s", [name]).fetchone()
-    return "" if row is None else str(row[0])
+def state_of(connection: psycopg.Connection, name: str) -> SourceState:
+    """What is known of a source, also of one that was never asked."""
+    with connection.cursor(row_factory=class_row(SourceState)) as cursor:
+        row = cursor.execute(_STATES + " WHERE name = %s", [name]).fetchone()
+    return row or SourceState(name, "", None, None, "")
 
 
 def answered(connection: psycopg.Connection, name: str, now: datetime, etag: str = "") -> None:
@@ -36,7 +39,8 @@ def answered(connection: psycopg.Connection, name: str, now: datetime, etag: str
     """
     connection.execute(
         "INSERT INTO sources (name, etag, fetched_at) VALUES (%(name)s, %(etag)s, %(now)s)"
-        " ON CONFLICT (name) DO UPDATE SET etag = excluded.etag, fetched_at = excluded.fetched_at, error = ''",
+        " ON CONFLICT (name) DO UPDATE SET etag = excluded.etag, fetched_at = excluded.fetched_at, error = '',"
+        " retry_at = NULL",
         {"name": name, "etag": etag, "now": now},
     )
 
@@ -49,16 +53,22 @@ def take_in(connection: psycopg.Connection, name: str, now: datetime, etag: str,
     return changes
 
 
-def failed(connection: psycopg.Connection, name: str, now: datetime, error: str) -> None:
-    """Note that a source did not answer, or not usably, and why (one line)."""
+def failed(
+    connection: psycopg.Connection, name: str, now: datetime, error: str, retry_at: datetime | None = None
+) -> None:
+    """Note that a source did not answer, or not usably, why (one line), and until when it wants to be left alone."""
     connection.execute(
-        "INSERT INTO sources (name, failed_at, error) VALUES (%(name)s, %(now)s, %(error)s)"
-        " ON CONFLICT (name) DO UPDATE SET failed_at = excluded.failed_at, error = excluded.error",
-        {"name": name, "now": now, "error": error},
+        "INSERT INTO sources (name, failed_at, error, retry_at) VALUES (%(name)s, %(now)s, %(error)s, %(retry_at)s)"
+        " ON CONFLICT (name) DO UPDATE"
+        " SET failed_at = excluded.failed_at, error = excluded.error, retry_at = excluded.retry_at",
+        {"name": name, "now": now, "error": error, "retry_at": retry_at},
     )
 
 
 def list_sources(connection: psycopg.Connection) -> list[SourceState]:
     """All sources that were ever asked, by name."""
     with connection.cursor(row_factory=class_row(SourceState)) as cursor:
-        return cursor.execute("SELECT name, etag, fetched_at, failed_at, error FROM sources ORDER BY name").fetchall()
+        return cursor.execute(_STATES + " ORDER BY name").fetchall()
+
+
+_STATES = "SELECT name, etag, fetched_at, failed_at, error, retry_at FROM sources"
