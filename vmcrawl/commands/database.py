@@ -8,18 +8,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from vmcrawl.catalogue import Catalogue, packaged_catalogue
-from vmcrawl.embedded import names_a_database, resolved
+from vmcrawl.embedded import EmbeddedUnavailable, names_a_database, resolved
 from vmcrawl.exclusion import Exclusions
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
-from vmcrawl.store.branches import list_branches
 from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.claims import load_exclusions
-from vmcrawl.store.connection import DatabaseUnavailable
+from vmcrawl.store.connection import NOT_PERMITTED, DatabaseUnavailable
 from vmcrawl.store.database import Database
-from vmcrawl.store.migrations import pending, prepare, released
+from vmcrawl.store.migrations import is_prepared, pending, prepare, released
 
 log = logging.getLogger(__name__)
+
+
+class NotPrepared(Exception):
+    """The database is not of this version, and this user may not bring it there."""
 
 
 @contextmanager
@@ -41,6 +44,22 @@ def ready_database(settings: Settings) -> Iterator[Database]:
             database.close()
 
 
+@contextmanager
+def readable_database(settings: Settings) -> Iterator[Database]:
+    """Give the database to what only reads: whoever may not write can use it, once somebody has prepared it.
+
+    Raises :class:`NotPrepared`.
+    """
+    with opened(settings) as ready:
+        database = Database(ready.database)
+        try:
+            if not database.run(is_prepared):
+                _prepare(database, settings)
+            yield database
+        finally:
+            database.close()
+
+
 def with_database(
     action: Callable[[argparse.Namespace, Database], int], first: Callable[[Database], object] = lambda database: None
 ) -> Callable[[argparse.Namespace, Settings], int]:
@@ -54,12 +73,28 @@ def with_database(
     return run
 
 
+def reading_database(
+    action: Callable[[argparse.Namespace, Database], int], first: Callable[[Database], object] = lambda database: None
+) -> Callable[[argparse.Namespace, Settings], int]:
+    """As :func:`with_database`, for a command that only shows."""
+
+    def run(arguments: argparse.Namespace, settings: Settings) -> int:
+        with Interruption(), readable_database(settings) as database:
+            try:
+                first(database)
+            except NOT_PERMITTED as error:
+                log.warning("what is shown may be of an earlier day, since this user may not write: %s", error)
+            return action(arguments, database)
+
+    return run
+
+
 def known_facts(settings: Settings) -> tuple[Exclusions, Catalogue]:
     """Whom never to ask, and what is known of upstream, without writing anything.
 
     Where no database has been made yet that is nobody, and what ships inside the package.
     """
-    if not names_a_database(settings.database, os.environ) and not settings.database.directory.exists():
+    if not _is_somewhere(settings):
         return Exclusions(), packaged_catalogue()
     with opened(settings) as ready:
         database = Database(ready.database)
@@ -72,25 +107,37 @@ def known_facts(settings: Settings) -> tuple[Exclusions, Catalogue]:
 
 
 def known_catalogue(settings: Settings) -> Catalogue:
-    """What is known of upstream, without writing anything and without starting a server.
+    """What is known of upstream, without writing anything.
 
-    The catalogue of the database that the settings or libpq's variables name; the packaged one where they name none,
-    or one that has no catalogue yet, and (said in the log) where it cannot be reached.
+    The catalogue of the database, also of the embedded one, if there is one; the packaged one where there is none, or
+    one that has no catalogue yet, and (said in the log) where it cannot be reached.
     """
-    if not names_a_database(settings.database, os.environ):
+    if not _is_somewhere(settings):
         return packaged_catalogue()
-    database = Database(settings.database)
     try:
-        return _catalogue(database)
-    except DatabaseUnavailable as error:
+        with opened(settings) as ready:
+            database = Database(ready.database)
+            try:
+                return _catalogue(database)
+            finally:
+                database.close()
+    except (DatabaseUnavailable, EmbeddedUnavailable) as error:
         log.warning("the database cannot be reached, so the packaged releases have to do: %s", error)
         return packaged_catalogue()
-    finally:
-        database.close()
+
+
+def _prepare(database: Database, settings: Settings) -> None:
+    try:
+        database.run(lambda connection: prepare(connection, settings.publish.retention))
+    except NOT_PERMITTED as error:
+        raise NotPrepared(f"vmcrawl migrate has to be run first, by a user who may: {error}") from error
+
+
+def _is_somewhere(settings: Settings) -> bool:
+    """Whether there is a database: one that is named, or the embedded one, which is made when something is written."""
+    return names_a_database(settings.database, os.environ) or os.path.isdir(settings.database.directory / "data")
 
 
 def _catalogue(database: Database) -> Catalogue:
     # A database of an older version has no table for it, or nothing in it.
-    if database.run(pending) or not database.run(list_branches):
-        return packaged_catalogue()
-    return database.run(load_catalogue)
+    return database.run(load_catalogue) if database.run(is_prepared) else packaged_catalogue()

@@ -1,10 +1,12 @@
 """What a person sees: progress while a run goes on, facts and tables at its end (rich)."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from dataclasses import asdict, is_dataclass
+from typing import Any, TextIO
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -102,6 +104,12 @@ def write_facts(stream: TextIO, facts: Iterable[tuple[str, object]]) -> None:
     """Write facts, one a line behind its name, each as :func:`shown`."""
     for name, value in facts:
         stream.write(f"{name:>{_NAME_WIDTH}}: {shown(value)}\n")
+
+
+def write_json(stream: TextIO, document: object, plain: Callable[[Any], object] = str) -> None:
+    """Write one line of JSON; ``plain`` makes a JSON value of what is none, such as a date."""
+    fields = asdict(document) if is_dataclass(document) and not isinstance(document, type) else document
+    stream.write(json.dumps(fields, default=plain) + "\n")
 
 
 def write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

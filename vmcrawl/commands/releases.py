@@ -1,7 +1,6 @@
 """``vmcrawl releases``: upstream's releases and branches: bring them up to date, show them, overrule them."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,8 +9,9 @@ from datetime import date, timedelta
 from functools import partial
 
 from vmcrawl.catalogue import Support
-from vmcrawl.commands.database import with_database
-from vmcrawl.commands.display import write_table
+from vmcrawl.commands.database import reading_database, with_database
+from vmcrawl.commands.day import read_day
+from vmcrawl.commands.display import write_json, write_table
 from vmcrawl.commands.refreshing import refreshing
 from vmcrawl.knowledge import read_anew
 from vmcrawl.refresh import refresh_releases
@@ -34,10 +34,10 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     showing = actions.add_parser("show", help="branches, or the releases of one")
     showing.add_argument("branch", nargs="?", metavar="BRANCH", help="such as 4.5")
     showing.add_argument("--json", action="store_true", help="as one JSON object")
-    showing.set_defaults(run=with_database(_show, _stand))
+    showing.set_defaults(run=reading_database(_show))
     setting = actions.add_parser("set-branch", help="overrule what sources say of the support of a branch")
     setting.add_argument("branch", metavar="BRANCH", help="such as 4.5")
-    setting.add_argument("--until", type=_day, metavar="DATE", help="the last day of support, such as 2027-02-20")
+    setting.add_argument("--until", type=read_day, metavar="DATE", help="the last day of support, such as 2027-02-20")
     setting.add_argument(
         "--support",
         choices=[str(support) for support in Support if support is not Support.UNKNOWN],
@@ -45,20 +45,16 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     setting.add_argument("--reason", default="", help="shown beside the override")
     setting.add_argument("--clear", action="store_true", help="lift the override")
-    setting.set_defaults(run=with_database(_set_branch, _stand))
-
-
-def _stand(database: Database) -> None:
-    """Where branches stand follows from the day, too."""
-    database.run(partial(branches.stand, today=database.now().date()))
+    setting.set_defaults(run=with_database(_set_branch))
 
 
 def _show(arguments: argparse.Namespace, database: Database) -> int:
-    listed = database.run(branches.list_branches)
+    listed = database.run(partial(branches.list_branches, today=database.now().date()))
     if arguments.branch is None:
         states = database.run(list_sources)
         if arguments.json:
-            _write_json({"branches": [asdict(row) for row in listed], "sources": [asdict(row) for row in states]})
+            known = {"branches": [asdict(row) for row in listed], "sources": [asdict(row) for row in states]}
+            write_json(sys.stdout, known)
         else:
             headings = ("branch", "support", "until", "according to", "first", "newest", "released")
             write_table(sys.stdout, headings, [_branch_row(row) for row in listed])
@@ -70,16 +66,13 @@ def _show(arguments: argparse.Namespace, database: Database) -> int:
         log.error("no branch %r is known; vmcrawl releases show lists them", arguments.branch[:40])
         return 1
     if arguments.json:
-        _write_json({"branches": [asdict(row) for row in found], "releases": [asdict(row) for row in releases]})
+        known = {"branches": [asdict(row) for row in found], "releases": [asdict(row) for row in releases]}
+        write_json(sys.stdout, known)
     else:
         write_table(
             sys.stdout, ("release", "released", "fixes security", "source"), [_release_row(r) for r in releases]
         )
     return 0
-
-
-def _write_json(document: object) -> None:
-    sys.stdout.write(json.dumps(document, default=str) + "\n")
 
 
 def _branch_row(row: BranchRow) -> tuple[str, ...]:
@@ -111,7 +104,8 @@ def _source_lines(states: Sequence[SourceState]) -> Iterator[str]:
     for state in states:
         answered = f"answered {state.fetched_at:%Y-%m-%d %H:%M}" if state.fetched_at else "never answered"
         failed = f"; failed {state.failed_at:%Y-%m-%d %H:%M}: {state.error}" if state.error else ""
-        yield f"{state.name}: {answered}{failed}\n"
+        waits = f"; not asked before {state.retry_at:%Y-%m-%d %H:%M}" if state.retry_at else ""
+        yield f"{state.name}: {answered}{failed}{waits}\n"
 
 
 def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
@@ -146,7 +140,7 @@ def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
 
 def _tell(database: Database, name: str, today: date) -> int:
     changed = read_anew(database, today)
-    listed = database.run(branches.list_branches)
+    listed = database.run(partial(branches.list_branches, today=today))
     (row,) = (row for row in listed if row.branch == name)
     end = f", until {row.supported_until}" if row.supported_until else ""
     source = f" ({_according_to(row)})" if row.support_source else ""
@@ -155,13 +149,6 @@ def _tell(database: Database, name: str, today: date) -> int:
     if others and row.support in (Support.MAIN, Support.LATEST, Support.PREVIOUS):
         log.warning("%s is called %s, too", ", ".join(others), row.support)
     return 0
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no date such as 2027-02-20") from error
 
 
 def _text(value: object) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import psycopg
-from psycopg.rows import class_row
 
 from vmcrawl.catalogue import Branch, Catalogue, Support
-from vmcrawl.store.catalogue import changed, load, lock
+from vmcrawl.store.catalogue import changed, load, lock, one_state
+from vmcrawl.support import ENDOFLIFE
 
 
 class UnknownBranch(ValueError):
@@ -35,14 +35,17 @@ class BranchRow:
 def save_support(connection: psycopg.Connection, stated: Sequence[Branch], now: datetime) -> list[str]:
     """Note what a source states of the ends of support, all or nothing; returns the branches where that is new.
 
-    A branch without ``supported_until`` leaves what is known as it is.
+    A branch without ``supported_until`` is supported, until nobody knows when. That takes back an end that this source
+    has stated before, one that is past, and one of :data:`vmcrawl.support.ENDOFLIFE`; what others have stated of the
+    future stays.
     """
     with connection.transaction():
         lock(connection)
         new = upsert_support(connection, [branch for branch in stated if branch.supported_until], now)
+        new += _take_back_ends(connection, [branch for branch in stated if not branch.supported_until], now)
         if new:
             changed(connection)
-    return new
+    return sorted(new, key=_key)
 
 
 def set_branch(
@@ -86,31 +89,19 @@ def unset_branch(connection: psycopg.Connection, branch: str, now: datetime) -> 
 
 def stand(connection: psycopg.Connection, today: date) -> list[str]:
     """Write down where each branch stands on a day (UTC); returns those whose support has changed, oldest first."""
-    catalogue = load(connection)
-    before: dict[str, str] = dict(connection.execute("SELECT branch, support FROM branches"))
-    overrides = {
-        name: (note, dated)
-        for name, note, dated in connection.execute(
-            "SELECT branch, concat_ws(': ', 'override', nullif(reason, '')), supported_until IS NOT NULL"
-            " FROM branch_overrides"
-        )
-    }
-    rows = [_stand(catalogue, key, today, overrides) for key in sorted(_branches(catalogue))]
-    connection.execute(
-        _STAND,
-        {name: [getattr(row, name) for row in rows] for name in BranchRow.__slots__},
-    )
+    with connection.transaction():
+        # Or what was found from an older catalogue could be written over what follows from a newer one.
+        lock(connection)
+        before: dict[str, str] = dict(connection.execute("SELECT branch, support FROM branches"))
+        rows = _find_standing(connection, today)
+        connection.execute(_STAND, {name: [getattr(row, name) for row in rows] for name in BranchRow.__slots__})
     return [row.branch for row in rows if before.get(row.branch) != row.support]
 
 
-def list_branches(connection: psycopg.Connection) -> list[BranchRow]:
-    """All branches, newest first."""
-    with connection.cursor(row_factory=class_row(BranchRow)) as cursor:
-        rows = cursor.execute(
-            "SELECT branch, support, supported_until, support_source, support_note, latest_release,"
-            " latest_released_on, first_released_on FROM branches"
-        ).fetchall()
-    return sorted(rows, key=lambda row: _key(row.branch), reverse=True)
+def list_branches(connection: psycopg.Connection, today: date) -> list[BranchRow]:
+    """Where each branch stands on a day (UTC), newest first; writes nothing."""
+    with one_state(connection):
+        return _find_standing(connection, today)[::-1]
 
 
 def upsert_support(connection: psycopg.Connection, branches: Sequence[Branch], now: datetime) -> list[str]:
@@ -125,6 +116,38 @@ def upsert_support(connection: psycopg.Connection, branches: Sequence[Branch], n
         [now, [b.name for b in branches], [b.supported_until for b in branches], [b.source for b in branches]],
     )
     return sorted((branch for (branch,) in rows), key=_key)
+
+
+def _take_back_ends(connection: psycopg.Connection, supported: Sequence[Branch], now: datetime) -> list[str]:
+    rows = connection.execute(
+        "UPDATE branches AS known"
+        " SET stated_until = NULL, stated_source = said.source, stated_at = %(now)s"
+        " FROM unnest(%(branches)s::text[], %(sources)s::text[]) AS said (branch, source)"
+        " WHERE known.branch = said.branch AND known.stated_until IS NOT NULL"
+        " AND (known.stated_until < %(today)s OR starts_with(known.stated_source, said.source)"
+        "      OR starts_with(known.stated_source, %(lagging)s)) RETURNING known.branch",
+        {
+            "branches": [branch.name for branch in supported],
+            "sources": [branch.source for branch in supported],
+            "now": now,
+            "today": now.astimezone(UTC).date(),
+            "lagging": ENDOFLIFE,
+        },
+    )
+    return [branch for (branch,) in rows]
+
+
+def _find_standing(connection: psycopg.Connection, today: date) -> list[BranchRow]:
+    """Oldest first."""
+    catalogue = load(connection)
+    overrides = {
+        name: (note, dated)
+        for name, note, dated in connection.execute(
+            "SELECT branch, concat_ws(': ', 'override', nullif(reason, '')), supported_until IS NOT NULL"
+            " FROM branch_overrides"
+        )
+    }
+    return [_stand(catalogue, key, today, overrides) for key in sorted(_branches(catalogue))]
 
 
 def _key(branch: str) -> tuple[int, int]:

@@ -4,6 +4,11 @@ import psycopg
 
 from vmcrawl.settings import DatabaseSettings
 
+#: What a statement may end in that the database does not take.
+StoreError = psycopg.Error
+#: What it ends in where one may only read: for want of a privilege, or on a standby.
+NOT_PERMITTED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+
 
 class DatabaseUnavailable(Exception):
     """The database cannot be reached now; trying again later may help."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib.resources import files
 
 import psycopg
@@ -88,6 +88,11 @@ def prepare(connection: psycopg.Connection, retention: timedelta) -> list[str]:
         "UPDATE publication SET retention = %(retention)s WHERE retention <> %(retention)s", {"retention": retention}
     )
     return applied
+
+
+def is_prepared(connection: psycopg.Connection) -> bool:
+    """Whether :func:`prepare` was ever done for this version's tables, so that they can be read; reads only."""
+    return not pending(connection) and is_taken_in(connection, date.min)
 
 
 def _applied(connection: psycopg.Connection) -> set[int]:
