@@ -30,13 +30,19 @@ def reclassify(connection: psycopg.Connection, read: Read, *, today: date, revis
 
     ``revision`` is what :func:`vmcrawl.store.catalogue.revision` said before the catalogue behind ``read`` was loaded,
     ``parser`` is :data:`vmcrawl.meaning.PARSER_VERSION`. Touches ``versions`` and ``version_advisories`` where they
-    change, and ``branches`` as of ``today``; no sighting. What was read with later knowledge stays.
+    change, and ``branches`` as of ``today``; no sighting. What was read with later knowledge stays; where all was read
+    with the same or later knowledge meanwhile, there is nothing left to do.
     """
+    # Nobody has to wait while thousands of strings are read: only who changes the catalogue, or brings in a new string,
+    # and only while what came of it is written.
+    ready = {said: read(*said) for said in _all_said(connection)}
     with connection.transaction():
         lock(connection)
-        said = connection.execute("SELECT software, version, upstream_version FROM versions").fetchall()
+        if _is_done(connection, today, revision, parser):
+            return 0
+        # Some have come in meanwhile, some may have gone.
         readings: dict[Said, Reading | None] = {
-            (software, version, upstream): read(software, version, upstream) for software, version, upstream in said
+            said: ready[said] if said in ready else read(*said) for said in _all_said(connection)
         }
         # A writer that was faster with a string has read it with what it knew: the stamps decide.
         changed = _write(connection, readings, _parameters(readings, (parser, revision, today)))
@@ -65,6 +71,19 @@ def write_versions(connection: psycopg.Connection, readings: Mapping[Said, Readi
     connection.execute(
         "UPDATE catalogue_state SET read_revision = NULL WHERE (revision, read_on) > (%s, %s::date)", oldest
     )
+
+
+def _is_done(connection: psycopg.Connection, today: date, revision: int, parser: int) -> bool:
+    row = connection.execute(
+        "SELECT coalesce(read_on >= %s AND read_revision >= %s AND read_parser >= %s, false) FROM catalogue_state",
+        [today, revision, parser],
+    ).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def _all_said(connection: psycopg.Connection) -> list[tuple[str, str, str | None]]:
+    return connection.execute("SELECT software, version, upstream_version FROM versions").fetchall()
 
 
 def _write(
