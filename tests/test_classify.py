@@ -13,6 +13,7 @@ import pytest
 
 from tests.program import environment
 from vmcrawl.cli import main
+from vmcrawl.embedded import EmbeddedUnavailable, running
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import prepare
@@ -175,3 +176,21 @@ def test_a_database_of_an_older_version_is_left_alone(no_database, monkeypatch, 
     assert answers(capsys, "4.5.6")[0]["release"] == "4.5.6"
     with connect(DatabaseSettings(url=empty_database_url)) as connection:
         assert connection.execute("SELECT count(*) FROM pg_class WHERE relname = 'releases'").fetchone() == (0,)
+
+
+def test_the_releases_of_an_embedded_database_count_if_there_is_one(no_database, capsys):
+    assert answers(capsys, "4.12.0")[0]["reason"] == "above_main"
+    assert not no_database.exists(), "nothing is made to find out"
+    try:
+        with running(no_database) as url, connect(DatabaseSettings(url=url)) as connection:
+            prepare(connection, timedelta(days=3))
+            connection.execute(
+                "INSERT INTO releases (release, branch, released_on, prerelease, source, changed_at)"
+                " VALUES ('4.11.0', '4.11', '2026-11-01', false, 'test', now())"
+            )
+    except EmbeddedUnavailable as error:
+        pytest.skip(f"no Postgres: {error}")
+    assert answers(capsys, "4.12.0")[0]["support"] == "main"
+    # What is in its place is none that can be started.
+    (no_database / "data" / "PG_VERSION").write_text("9")
+    assert answers(capsys, "4.12.0")[0]["reason"] == "above_main"

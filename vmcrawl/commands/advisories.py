@@ -1,15 +1,14 @@
 """``vmcrawl advisories``: upstream's security advisories: refresh them, show whom they touch, overrule them."""
 
 import argparse
-import json
 import logging
 import sys
 from dataclasses import asdict
 from functools import partial
 
 from vmcrawl.advisory import InvalidAdvisory, Override, read_override
-from vmcrawl.commands.database import with_database
-from vmcrawl.commands.display import write_facts, write_table
+from vmcrawl.commands.database import reading_database, with_database
+from vmcrawl.commands.display import write_facts, write_json, write_table
 from vmcrawl.commands.refreshing import refreshing
 from vmcrawl.knowledge import read_anew
 from vmcrawl.refresh import refresh_advisories
@@ -30,7 +29,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     showing = actions.add_parser("show", help="all, or one with everything that is known of it")
     showing.add_argument("id", nargs="?", metavar="ID", help="a GHSA or CVE id")
     showing.add_argument("--json", action="store_true", help="one JSON object a line")
-    showing.set_defaults(run=with_database(_show, _read_anew))
+    showing.set_defaults(run=reading_database(_show, _read_anew))
     override = actions.add_parser("override", help="say what an advisory touches, against its published ranges")
     override.add_argument("id", metavar="ID", help="a GHSA or CVE id")
     override.add_argument("--ranges", metavar="RANGES", help='such as ">= 4.4.0, < 4.4.9"; none: it touches nothing')
@@ -53,7 +52,7 @@ def _show(arguments: argparse.Namespace, database: Database) -> int:
         listed = [row]
     if arguments.json:
         for row in listed:
-            sys.stdout.write(json.dumps(asdict(row), default=str) + "\n")
+            write_json(sys.stdout, row)
     elif arguments.id is not None:
         write_facts(sys.stdout, ((name, value) for name, value in asdict(listed[0]).items() if value not in (None, "")))
     else:

@@ -1,14 +1,13 @@
 """``vmcrawl check DOMAIN``: crawl one domain before your eyes, and write nothing."""
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from vmcrawl.commands.database import known_facts
-from vmcrawl.commands.display import shown, write_facts
+from vmcrawl.commands.display import shown, write_facts, write_json
 from vmcrawl.commands.names import read_domain
 from vmcrawl.crawl import Standards, crawl
 from vmcrawl.fetch import Client
@@ -49,7 +48,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         client.close()
     if arguments.json:
         document = {"steps": watched.steps, "observation": asdict(seen)}
-        sys.stdout.write(json.dumps(document, default=str) + "\n")
+        write_json(sys.stdout, document)
     else:
         _write(seen)
     return 0

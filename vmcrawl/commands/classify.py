@@ -46,7 +46,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "classify",
         help="how a version string is read",
         epilog='With --json and "-": JSON lines {"software", "version"[, "upstream"]} on stdin; --software and'
-        " --upstream stand for what a line does not name. The releases are those of a database that is configured,"
+        " --upstream stand for what a line does not name. The releases are those of the database, if there is one,"
         " else the packaged ones.",
     )
     parser.add_argument("versions", nargs="+", metavar="VERSION", help="as a server sent it; - with --json: stdin")

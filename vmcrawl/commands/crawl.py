@@ -1,18 +1,16 @@
 """``vmcrawl crawl``: one batch run, or one after the other."""
 
 import argparse
-import json
 import logging
 import os
 import sys
 import time
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
 from vmcrawl.batch import Control, RunSummary, Selection, run_batch
 from vmcrawl.commands.database import opened
-from vmcrawl.commands.display import progress_display, write_summary
+from vmcrawl.commands.display import progress_display, write_json, write_summary
 from vmcrawl.commands.names import read_domains, read_names
 from vmcrawl.duration import parse_duration
 from vmcrawl.gate import Gate, default_lock_file
@@ -80,7 +78,7 @@ def _one_run(settings: Settings, selection: Selection, interruption: Interruptio
 
 def _write(summary: RunSummary, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(asdict(summary)) + "\n")
+        write_json(sys.stdout, summary)
     else:
         write_summary(summary, sys.stdout)
     sys.stdout.flush()

@@ -1,22 +1,18 @@
 """``vmcrawl domains``: the ledger: import names, list them, make them due, exclude them."""
 
 import argparse
-import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from vmcrawl.commands.database import ready_database
-from vmcrawl.commands.display import write_table
+from vmcrawl.commands.database import reading_database, with_database
+from vmcrawl.commands.display import write_json, write_table
 from vmcrawl.commands.names import read_domains, read_names
 from vmcrawl.domain import Domain
-from vmcrawl.interruption import Interruption
 from vmcrawl.outcome import Outcome
-from vmcrawl.settings import Settings
 from vmcrawl.store import ledger
 from vmcrawl.store.database import Database
 from vmcrawl.store.ledger import Entry, Filter
@@ -32,24 +28,24 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("--source", default="import", help="where the names are from (default: import)")
     importing.add_argument("--json", action="store_true")
-    importing.set_defaults(run=_with_database(_import))
+    importing.set_defaults(run=with_database(_import))
     listing = actions.add_parser("list", help="names, verdicts and versions")
     _add_filters(listing)
     listing.add_argument("--limit", type=int, metavar="N")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
-    listing.set_defaults(run=_with_database(_list))
+    listing.set_defaults(run=reading_database(_list))
     requeue = actions.add_parser("requeue", help="make domains due now, as far as nobody asked us to wait")
     requeue.add_argument("domains", nargs="*", metavar="DOMAIN")
     _add_filters(requeue)
-    requeue.set_defaults(run=_with_database(_requeue))
+    requeue.set_defaults(run=with_database(_requeue))
     exclude = actions.add_parser("exclude", help="never ask these again, and take them off what is published")
     exclude.add_argument("domains", nargs="+", metavar="DOMAIN")
     exclude.add_argument("--subdomains", action="store_true", help="and everything below them")
     exclude.add_argument("--reason", default="")
-    exclude.set_defaults(run=_with_database(_exclude))
+    exclude.set_defaults(run=with_database(_exclude))
     include = actions.add_parser("include", help="lift an exclusion")
     include.add_argument("domains", nargs="+", metavar="DOMAIN")
-    include.set_defaults(run=_with_database(_include))
+    include.set_defaults(run=with_database(_include))
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +65,6 @@ def _filter(arguments: argparse.Namespace, domains: tuple[Domain, ...] | None = 
     )
 
 
-def _with_database(action: Callable[[argparse.Namespace, Database], int]) -> Callable[..., int]:
-    def run(arguments: argparse.Namespace, settings: Settings) -> int:
-        with Interruption(), ready_database(settings) as database:
-            return action(arguments, database)
-
-    return run
-
-
 def _import(arguments: argparse.Namespace, database: Database) -> int:
     names = read_names(arguments.file)
     now = datetime.now(UTC)
@@ -88,7 +76,7 @@ def _import(arguments: argparse.Namespace, database: Database) -> int:
         "bad": names.bad,
     }
     if arguments.json:
-        sys.stdout.write(json.dumps(counts) + "\n")
+        write_json(sys.stdout, counts)
     else:
         sys.stdout.write(", ".join(f"{number} {name}" for name, number in counts.items()) + "\n")
     return 0
@@ -98,7 +86,7 @@ def _list(arguments: argparse.Namespace, database: Database) -> int:
     entries = _entries(database, _filter(arguments), arguments.limit)
     if arguments.json:
         for entry in entries:
-            sys.stdout.write(json.dumps(asdict(entry), default=str) + "\n")
+            write_json(sys.stdout, entry)
     else:
         write_table(sys.stdout, ("domain", "verdict", "version", "branch", "patched", "detail"), _rows(entries))
     return 0

@@ -1,16 +1,16 @@
 """``vmcrawl history``: adoption at the end of each run, days that do not count, and how fast fixes spread."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 
-from vmcrawl.commands.database import with_database
-from vmcrawl.commands.display import write_table
+from vmcrawl.commands.database import reading_database, with_database
+from vmcrawl.commands.day import read_day
+from vmcrawl.commands.display import write_json, write_table
 from vmcrawl.delay import Uptake, read_uptake
 from vmcrawl.store import catalogue, history
 from vmcrawl.store.database import Database
@@ -35,9 +35,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     which.add_argument("--delays", action="store_true", help="how long fixes took to reach the instances of a branch")
     listing.add_argument("--limit", type=int, default=50, metavar="N", help="runs (default: 50)")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
-    listing.set_defaults(run=with_database(_list))
+    listing.set_defaults(run=reading_database(_list))
     bad = actions.add_parser("invalidate", help="mark a day (UTC) as not to be believed")
-    bad.add_argument("day", type=_day, metavar="DATE", help="such as 2026-11-23")
+    bad.add_argument("day", type=read_day, metavar="DATE", help="such as 2026-11-23")
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
     bad.add_argument("--undo", action="store_true", help="believe it again")
     bad.set_defaults(run=with_database(_invalidate))
@@ -76,7 +76,7 @@ def _write(
         write_table(sys.stdout, headings, rows)
         return
     for value in values:
-        sys.stdout.write(json.dumps(value, default=_plain) + "\n")
+        write_json(sys.stdout, value, _plain)
 
 
 def _plain(value: object) -> object:
@@ -121,10 +121,3 @@ def _invalidate(arguments: argparse.Namespace, database: Database) -> int:
         return 1
     sys.stdout.write(f"{arguments.day}: {rows} rows {'count again' if arguments.undo else 'are marked as invalid'}\n")
     return 0
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no date such as 2026-11-23") from error

@@ -1,14 +1,12 @@
 """What ``releases refresh`` and ``advisories refresh`` have in common: how the result is shown, and the exit code."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 
 from vmcrawl.commands.database import ready_database
-from vmcrawl.commands.display import write_table
+from vmcrawl.commands.display import write_json, write_table
 from vmcrawl.interruption import Interruption
 from vmcrawl.refresh import Answer, Asked, Refreshed
 from vmcrawl.settings import Settings
@@ -28,7 +26,7 @@ def refreshing(refresh: Callable[[Database, Settings], Refreshed]) -> Callable[[
         with Interruption(), ready_database(settings) as database:
             refreshed = refresh(database, settings)
         if arguments.json:
-            sys.stdout.write(json.dumps(asdict(refreshed), default=str) + "\n")
+            write_json(sys.stdout, refreshed)
         else:
             _write(refreshed)
         return {Answer.FAILED: 1, Answer.UNAVAILABLE: os.EX_TEMPFAIL}.get(refreshed.worst, 0)

@@ -1,14 +1,13 @@
 """``vmcrawl show DOMAIN``: all that is known of a domain, and why it is, or is not, published."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from vmcrawl.commands.database import ready_database
-from vmcrawl.commands.display import write_facts
+from vmcrawl.commands.database import readable_database
+from vmcrawl.commands.display import write_facts, write_json
 from vmcrawl.commands.names import read_domain
 from vmcrawl.duration import format_duration
 from vmcrawl.interruption import Interruption
@@ -31,14 +30,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     domain = read_domain(arguments.domain)
     if domain is None:
         return 2
-    with Interruption(), ready_database(settings) as database:
+    with Interruption(), readable_database(settings) as database:
         known = database.run(lambda connection: show(connection, domain))
     if known is None:
         log.error("%s is not in the ledger; add it with: vmcrawl domains import", domain)
         return 1
     reason = why_published(known)
     if arguments.json:
-        sys.stdout.write(json.dumps({**asdict(known), "reason": reason}, default=str) + "\n")
+        write_json(sys.stdout, {**asdict(known), "reason": reason})
     else:
         write_facts(sys.stdout, _lines(known, reason))
     return 0

@@ -1,15 +1,14 @@
 """``vmcrawl status``: the queue, the last runs, the outcomes, and which versions are published."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
-from vmcrawl.commands.database import ready_database
-from vmcrawl.commands.display import write_table
+from vmcrawl.commands.database import readable_database
+from vmcrawl.commands.display import write_json, write_table
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
 from vmcrawl.store.database import Database
@@ -28,10 +27,10 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Show how things stand."""
-    with Interruption(), ready_database(settings) as database:
+    with Interruption(), readable_database(settings) as database:
         status = _read(database, datetime.now(UTC))
     if arguments.json:
-        sys.stdout.write(json.dumps(asdict(status), default=str) + "\n")
+        write_json(sys.stdout, status)
     else:
         _write(status)
     return 0
