@@ -306,6 +306,8 @@ def test_the_hosts_file_outranks_dns_and_is_read_again_when_it_changes(tmp_path)
         assert [str(each) for each in names.resolve("a.example")] == ["192.0.2.7", "2001:db8::7"]
         assert server.asked == []
         hosts.write_text("")
+        assert eventually(lambda: HostsFile(hosts).look_up("a.example") == ())
+        assert eventually(lambda: not names._hosts.look_up("a.example"))
         with pytest.raises(CrawlFailed):
             names.resolve("a.example")
 

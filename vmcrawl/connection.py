@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 
 from vmcrawl.address import Address
@@ -13,6 +14,8 @@ from vmcrawl.tls import BudgetedSocket, secure
 
 #: A record of TLS holds no more (RFC 8446, 5.1), and one read brings one record.
 _PIECE = 16 * 1024
+#: Servers close connections that have been idle for seconds.
+_FRESH_SECONDS = 0.1
 
 
 class OpenSockets:
@@ -44,7 +47,7 @@ class OpenSockets:
 class Connection:
     """One connection, whose ``address`` was judged before; used by one thread."""
 
-    __slots__ = ("_answer", "_open", "_socket", "address", "used")
+    __slots__ = ("_answer", "_idle_since", "_open", "_socket", "address", "used")
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Connection:
         #: An answer has come over it.
         self.used = False
         self._open = sockets
+        self._idle_since = 0.0
         self._answer: Answer | None = None
         self._socket = secure(raw, context, host, budget)
         sockets.add(self._socket)
@@ -98,13 +102,21 @@ class Connection:
         if answer is None:
             return True
         answer.close()
+        self._idle_since = time.monotonic()
         return answer.reusable
 
     def stale(self) -> bool:
-        """Whether something has arrived that nobody asked for: mostly the end of the connection."""
+        """Whether something has arrived that nobody asked for: mostly the end of the connection.
+
+        Right after an answer the kernel is not asked: that would be a system call, and a change of threads, a request.
+        """
+        if self._socket.pending() > 0:
+            return True
+        if time.monotonic() < self._idle_since + _FRESH_SECONDS:
+            return False
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
-        return self._socket.pending() > 0 or bool(poll.poll(0))
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close without a word: nobody waits for TLS' farewell."""

@@ -85,6 +85,7 @@ class FetchSession:
         self._client = client
         self._budget = Budget(timeout.total_seconds(), client.read_seconds, client.stopping)
         self._connections: dict[str, Connection] = {}
+        self._stay = _Stay(client.gate, self._budget)
         #: Requests sent so far.
         self.requests = 0
 
@@ -96,6 +97,7 @@ class FetchSession:
     ) -> None:
         for host in list(self._connections):
             self._drop(host)
+        self._stay.end()
 
     def get(self, request: Request, turn: Turn | None = None) -> Response:
         """Make one GET; redirects are returned, not followed. A body comes with 2xx only, else the status says all.
@@ -107,37 +109,38 @@ class FetchSession:
         """
         target = parse_target(request.url)
         try:
-            hold = self._wait_for_host(target.host)
-            try:
-                if turn is not None:
-                    turn.begin()
-                self._budget.start_request(self._client.request_seconds, self._client.http.max_wire_bytes)
-                response = self._get(target, request)
-                if turn is not None:
-                    turn.end(response)
-                return response
-            except BaseException:
-                self._drop(target.host)
-                raise
-            finally:
-                self._client.gate.release(hold)
+            self._stay.enter(target.host)
+            if turn is not None:
+                turn.begin()
+            self._budget.start_request(self._client.request_seconds, self._client.http.max_wire_bytes)
+            response = self._get(target, request)
+            if turn is not None:
+                turn.end(response)
+            self._stay.give_way()
+            return response
         except Stopped as error:
+            self._drop(target.host)
+            self._stay.end()
             raise CrawlFailed(Outcome.TIMEOUT, "the crawler is stopping") from error
+        except BaseException:
+            self._drop(target.host)
+            self._stay.end()
+            raise
 
     def pause(self, seconds: float) -> None:
         """Wait; raises :class:`CrawlFailed` if the crawler is stopping."""
+        self._stay.end()
         with self._budget.ours():
             stopped = self._client.stopping.wait(seconds)
         if stopped:
             raise CrawlFailed(Outcome.TIMEOUT, "the crawler is stopping")
 
     def _get(self, target: Target, request: Request) -> Response:
-        visit = _Visit(self._client.gate, self._budget)
         try:
             known = self._connections.get(target.host)
             addresses = self._addresses(target) if known is None else (known.address,)
-            visit.move_to(addresses[0])
-            answer = self._ask(target, request, addresses, visit)
+            self._stay.move_to(addresses[0])
+            answer = self._ask(target, request, addresses)
             return self._receive(target.host, request, answer)
         except OutOfBytes as error:
             limit = self._client.http.max_wire_bytes
@@ -149,8 +152,6 @@ class FetchSession:
             if self._client.stopping.is_set():
                 raise Stopped from error
             raise _failed(outcome, f"{target.host}: {_explain(error)}") from error
-        finally:
-            visit.end()
 
     def _addresses(self, target: Target) -> tuple[Address, ...]:
         """All addresses of the host, in the order to try them; one that may not be asked refuses the host."""
@@ -170,7 +171,7 @@ class FetchSession:
         with self._budget.ours():
             return self._client.resolver.resolve(host)
 
-    def _ask(self, target: Target, request: Request, addresses: tuple[Address, ...], visit: "_Visit") -> Answer:
+    def _ask(self, target: Target, request: Request, addresses: tuple[Address, ...]) -> Answer:
         head = (
             f"GET {target.path} HTTP/1.1\r\nHost: {target.host}\r\n{self._client.headers}"
             f"Accept: {request.accept}\r\n{condition(request.validator)}\r\n"
@@ -188,11 +189,11 @@ class FetchSession:
         if connection is not None:
             self._drop(target.host)
             # Nobody else should have to wait at the old address while we look the new one up.
-            visit.end()
+            self._stay.leave_address()
             addresses = self._addresses(target)
-            visit.move_to(addresses[0])
+            self._stay.move_to(addresses[0])
         connection = self._connect(target, addresses)
-        visit.move_to(connection.address)
+        self._stay.move_to(connection.address)
         self.requests += 1
         return connection.ask(head.encode())
 
@@ -259,43 +260,67 @@ class FetchSession:
             if isinstance(error, OSError) and outcome_of(error, answered=True) is None:
                 raise
 
-    def _wait_for_host(self, host: str) -> Hold:
-        if hold := self._client.gate.try_host(host):
-            return hold
-        with self._budget.ours():
-            return self._client.gate.hold_host(host)
-
     def _drop(self, host: str) -> None:
         connection = self._connections.pop(host, None)
         if connection is not None:
             connection.close()
 
 
-class _Visit:
-    """The slot that a request has at the address it goes to."""
+class _Stay:
+    """The slots that a crawl has at the host it asks, and at its address.
+
+    They are kept from request to request, until another host is asked, the crawl pauses, or another thread wants one:
+    each lock is a system call, and a change of threads. So nobody ever waits for a host while he holds another.
+    """
 
     def __init__(self, gate: Gate, budget: Budget) -> None:
         self._gate = gate
         self._budget = budget
+        self._host: str | None = None
+        self._host_hold: Hold | None = None
         self._address: Address | None = None
-        self._hold: Hold | None = None
+        self._address_hold: Hold | None = None
+
+    def enter(self, host: str) -> None:
+        """Have the slot of ``host``, and of no other."""
+        if host == self._host:
+            return
+        self.end()
+        hold = self._gate.try_host(host)
+        if hold is None:
+            with self._budget.ours():
+                hold = self._gate.hold_host(host)
+        self._host, self._host_hold = host, hold
 
     def move_to(self, address: Address) -> None:
         """Have a slot at ``address``; the one at another address is given back first, so that none waits for two."""
         if address == self._address:
             return
-        self.end()
-        self._hold = self._gate.try_address(address)
-        if self._hold is None:
+        self.leave_address()
+        hold = self._gate.try_address(address)
+        if hold is None:
             with self._budget.ours():
-                self._hold = self._gate.hold_address(address)
-        self._address = address
+                hold = self._gate.hold_address(address)
+        self._address, self._address_hold = address, hold
+
+    def leave_address(self) -> None:
+        """Give the slot at the address back."""
+        if self._address_hold is not None:
+            self._gate.release(self._address_hold)
+        self._address = self._address_hold = None
+
+    def give_way(self) -> None:
+        """A request is over: let others have what they wait for."""
+        holds = (self._address_hold, self._host_hold)
+        if any(hold is not None and self._gate.is_wanted(hold) for hold in holds):
+            self.end()
 
     def end(self) -> None:
-        """Give the slot back."""
-        if self._hold is not None:
-            self._gate.release(self._hold)
-        self._hold = self._address = None
+        """Give everything back."""
+        self.leave_address()
+        if self._host_hold is not None:
+            self._gate.release(self._host_hold)
+        self._host = self._host_hold = None
 
 
 _LONGEST_REASON, _LONGEST_DETAIL = 200, 500

@@ -91,6 +91,11 @@ class Gate:
         """Wait for one of the slots of ``address``; raises :class:`Stopped`."""
         return self._hold(_address_key(address), self._per_address)
 
+    def is_wanted(self, hold: Hold) -> bool:
+        """Whether another thread of this process waits for a slot of the same host or address."""
+        queue = self._queues.get(hold.key)
+        return queue is not None and queue.waiting > 0
+
     def release(self, hold: Hold) -> None:
         """Give a slot back and wake one who waits for it."""
         with self._lock:
