@@ -68,7 +68,7 @@ class Connection:
         self._socket = secure(raw, context, host, budget)
         sockets.add(self._socket)
         try:
-            self._socket.do_handshake()
+            self._socket.shake_hands()
         except BaseException:
             self.close()
             raise
@@ -79,10 +79,10 @@ class Connection:
         Raises ``OSError``, :class:`vmcrawl.answer.BrokenAnswer`, :class:`vmcrawl.answer.OverlongHead` and what the
         budget raises; the connection is of no more use then.
         """
-        self._socket.sendall(head)
+        self._socket.send_whole(head)
         self._answer = answer = Answer()
         while not answer.head:
-            answer.feed(self._socket.recv(_PIECE))
+            answer.feed(self._socket.receive(_PIECE))
         self.used = True
         return answer
 
@@ -94,7 +94,7 @@ class Connection:
                 yield piece
             if answer.ended:
                 return
-            answer.feed(self._socket.recv(_PIECE))
+            answer.feed(self._socket.receive(_PIECE))
 
     def finish(self) -> bool:
         """Forget the answer; says whether the connection can carry another request (all of the answer was read)."""

@@ -2,42 +2,65 @@
 
 import logging
 import os
+import select
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from vmcrawl.deadline import Budget
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
 class BudgetedSocket(ssl.SSLSocket):
-    """A TLS socket that takes each operation's timeout from a budget and counts into it what it receives.
+    """A TLS socket that waits no longer than a budget allows, and counts into it what it receives.
 
-    The timeout of a socket bounds one operation, so that a server which drips bytes would never end; here each
-    operation gets what is left of the whole. OpenSSL's handshake keeps one deadline for all of its messages.
+    It is non-blocking, and waits by itself: the timeout of a socket bounds one operation, so that a server which drips
+    bytes would never end, and to set it is a system call at which another thread takes the interpreter.
     """
 
     budget: Budget
+    _poll: select.poll
 
-    def do_handshake(self, block: bool = False) -> None:
-        self.settimeout(self.budget.wait())
-        super().do_handshake(block)
+    def shake_hands(self) -> None:
+        """Do the handshake; raises ``OSError`` and what the budget raises, as the others do."""
+        self._patiently(self.do_handshake)
 
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        self.settimeout(self.budget.wait())
-        received = self.read(buflen)
+    def receive(self, size: int) -> bytes:
+        """At most so many bytes as soon as there are any; ``b""`` at the end."""
+        if not self.pending():
+            self._wait(select.POLLIN)
+        received = self._patiently(partial(self.read, size))
         self.budget.spend(len(received))
         return received
 
-    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
-        # sendall comes here, too.
-        self.settimeout(self.budget.wait())
-        return super().send(data, flags)
+    def send_whole(self, message: bytes) -> None:
+        """Send all of it."""
+        rest = memoryview(message)
+        while rest:
+            rest = rest[self._patiently(partial(self.send, rest)) :]
+
+    def _patiently(self, operation: Callable[[], T]) -> T:
+        while True:
+            try:
+                return operation()
+            except ssl.SSLWantReadError:
+                events = select.POLLIN
+            except ssl.SSLWantWriteError:
+                events = select.POLLOUT
+            self._wait(events)
+
+    def _wait(self, events: int) -> None:
+        self._poll.modify(self, events)
+        if not self._poll.poll(self.budget.wait() * 1000):
+            # Either all of the time is up, or the longest silence.
+            self.budget.left()
+            raise TimeoutError("nothing came for too long")
 
 
 def make_context(ca_file: Path | None = None) -> ssl.SSLContext:
@@ -64,15 +87,19 @@ def make_context(ca_file: Path | None = None) -> ssl.SSLContext:
 
 
 def secure(raw: socket.socket, context: ssl.SSLContext, host: str, budget: Budget) -> BudgetedSocket:
-    """Prepare TLS for ``host`` over a connected socket, which is taken over; the handshake is left to the caller."""
+    """Prepare TLS for ``host`` over a connected, non-blocking socket, which is taken over.
+
+    The handshake is left to the caller.
+    """
     try:
-        raw.settimeout(budget.wait())
         secured = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
     except BaseException:
         raw.close()
         raise
     assert isinstance(secured, BudgetedSocket)
     secured.budget = budget
+    secured._poll = select.poll()
+    secured._poll.register(secured, select.POLLIN)
     return secured
 
 
