@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test check bench format lock clean
 
 help:  ## show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
@@ -40,6 +40,9 @@ check: $(READY)  ## format, lint, types and tests: what CI runs
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+bench: $(READY)  ## measure what a crawl costs here (Debian: nginx-light, libnginx-mod-http-echo); tests/bench/README.md
+	$(BIN)/python -m tests.bench $(BENCH)
 
 format: $(READY)  ## put the format of the code right
 	$(BIN)/ruff format

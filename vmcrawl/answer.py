@@ -12,6 +12,14 @@ from vmcrawl.document import clean_text
 #: As ``http.client`` has it: nobody needs more, and whoever sends more wants to fill our memory.
 MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 100
+#: What anybody asks for; a real server sends three times as many.
+_KEPT = frozenset(
+    name.encode()
+    for name in (
+        *("age", "cache-control", "content-encoding", "content-length", "content-type", "etag"),
+        *("last-modified", "location", "retry-after", "transfer-encoding"),
+    )
+)
 #: Fields whose values are lists, so that several of a name are one (RFC 9110, 5.3); of the others the first counts.
 _LISTS = frozenset({"content-encoding", "cache-control"})
 _SWITCHING_PROTOCOLS = 101
@@ -38,7 +46,7 @@ class Answer:
     )
 
     def __init__(self) -> None:
-        #: By name in small letters; values as they were sent, each byte a character.
+        #: Those that are of use, by name in small letters; values as they were sent, each byte a character.
         self.headers: dict[str, str] = {}
         #: The status code; 0 until all header fields have come.
         self.status = 0
@@ -138,7 +146,9 @@ class Answer:
             # A trailer, or of something that nobody has asked for.
             return
         self._fields += 1
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if (lower := name.lower()) not in _KEPT:
+            return
+        key, text = lower.decode("ascii"), value.decode("latin-1")
         if key in _LISTS and key in self.headers:
             self.headers[key] += f", {text}"
         else:

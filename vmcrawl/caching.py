@@ -16,15 +16,16 @@ def validator_of(headers: Mapping[str, str]) -> str:
 
     ``headers`` has names in small letters.
     """
-    etag = headers.get("etag", "").strip()
-    if _ETAG.fullmatch(etag):
+    if (etag := headers.get("etag", "").strip()) and _ETAG.fullmatch(etag):
         return etag
     modified = headers.get("last-modified", "").strip()
-    return modified if _DATE.fullmatch(modified) else ""
+    return modified if modified and _DATE.fullmatch(modified) else ""
 
 
 def condition(validator: str) -> str:
     """The line that makes a request conditional (RFC 9110, 13.1); "" without a validator, or for none of ours."""
+    if not validator:
+        return ""
     if _ETAG.fullmatch(validator):
         return f"If-None-Match: {validator}\r\n"
     return f"If-Modified-Since: {validator}\r\n" if _DATE.fullmatch(validator) else ""
@@ -32,9 +33,9 @@ def condition(validator: str) -> str:
 
 def fresh_seconds(headers: Mapping[str, str]) -> int:
     """For how long the server wants this answer to be used again (RFC 9111, 4.2): ``max-age`` less its ``Age``."""
-    control = headers.get("cache-control", "")
-    match = _MAX_AGE.search(control)
-    if match is None or _NOT_KEPT.search(control):
+    control = headers.get("cache-control")
+    match = _MAX_AGE.search(control) if control else None
+    if control is None or match is None or _NOT_KEPT.search(control):
         return 0
     age = headers.get("age", "").strip()
     return max(0, int(match[1]) - (int(age[:10]) if age.isascii() and age.isdigit() else 0))

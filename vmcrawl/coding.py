@@ -30,6 +30,8 @@ class Overlong(Exception):
 
 def parse_codings(header: str) -> tuple[str, ...]:
     """Read ``Content-Encoding``: the codings to undo, innermost first; raises :class:`UnknownCoding`."""
+    if not header:
+        return ()
     codings = tuple(name for each in header.split(",") if (name := each.strip().lower()) not in _PLAIN)
     if len(codings) > _MOST_LAYERS or not all(each in _GZIP or each == "deflate" for each in codings):
         raise UnknownCoding(f"content coding {header[:60]!r}")

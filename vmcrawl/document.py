@@ -29,7 +29,7 @@ def parse_json(body: bytes) -> object:
     if _depth(text) > _DEEPEST:
         raise InvalidJson("nested too deeply")
     try:
-        value: object = json.loads(text, parse_constant=_refuse_constant)
+        value: object = _DECODER.decode(text)
     except InvalidJson:
         raise
     except json.JSONDecodeError as error:
@@ -94,3 +94,6 @@ def _is_unprintable(character: str) -> bool:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise InvalidJson(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

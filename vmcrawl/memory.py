@@ -28,6 +28,8 @@ class KnownHost:
 class HostMemory:
     """Shared by the threads of a process: every crawl that comes to a host knows what the others have learned.
 
+    One look into a dict needs no lock: the interpreter does it in one step. Whatever takes more than one, does.
+
     ``look_up(host, oldest)`` finds what other processes have learned of a host: rules that were read after ``oldest``,
     and whether it has opted out. ``lifetime`` is how long rules hold (RFC 9309, 2.4: a day at most). ``clock`` gives
     seconds that only grow.
@@ -83,8 +85,7 @@ class HostMemory:
 
     def opted_out(self, host: str) -> bool:
         """Whether ``host`` has opted out, as far as this process has learned; nobody else's word leads us there."""
-        with self._lock:
-            return host in self._opted_out
+        return host in self._opted_out
 
     def note_unreachable(self, host: str) -> None:
         """robots.txt of ``host`` has answered 5xx: nothing is asked of it for a while (RFC 9309, 2.3.1.4)."""
@@ -93,8 +94,8 @@ class HostMemory:
 
     def unreachable(self, host: str) -> bool:
         """Whether that has happened just now."""
-        with self._lock:
-            return self._clock() < self._unreachable.get(host, 0.0)
+        until = self._unreachable.get(host)
+        return until is not None and self._clock() < until
 
     def begin_reading(self, host: str) -> bool:
         """Take the right to read robots.txt of ``host``; False while somebody else is reading it."""
@@ -131,8 +132,8 @@ class HostMemory:
 
     def seconds_left_alone(self, host: str) -> int:
         """Seconds, rounded up, for which ``host`` still wants to be left alone; 0: it may be asked."""
-        with self._lock:
-            return math.ceil(max(0.0, self._left_alone.get(host, 0.0) - self._clock()))
+        until = self._left_alone.get(host)
+        return 0 if until is None else math.ceil(max(0.0, until - self._clock()))
 
     def _forget(self, host: str) -> None:
         if (record := self._rules.pop(host, None)) is not None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import quote
 
@@ -99,7 +100,9 @@ def _resolve(text: str, base: str) -> _Parts:
     return _Parts("https", host, path, query)
 
 
+@lru_cache(maxsize=1024)
 def _canonical(url: str) -> tuple[str, str]:
+    # A crawl asks this of each of its few URLs again and again.
     match = _CANONICAL.match(url)
     if match is None:
         raise InvalidUrl("not an https URL")

@@ -8,6 +8,7 @@ from functools import partial
 
 from tests.bench.crowd import Crowd, Kind, all_healthy, real_mix, with_chain
 from tests.bench.floor import FOUR, ONE, floor
+from tests.bench.scale import dead, killed, rivals
 from tests.bench.stage import Stage, Usage, make_due, set_stage
 from tests.bench.webserver import NoWebServer
 
@@ -88,11 +89,43 @@ def _show(title: str, crowd: Crowd, pairs: Sequence[tuple[float, Usage]]) -> Non
     sys.stdout.flush()
 
 
+def _parts(stage: Stage, size: int, _: int) -> None:
+    """What a crawl spends its CPU on, in one thread: first look, and known and due."""
+    with stage.ledger(all_healthy(size)) as url:
+        for title, paths in (("first look", FOUR), ("known and due", ONE)):
+            make_due(url)
+            ground = floor(stage.ca_file, stage.port, paths) * 1e3
+            used = stage.parts(url)
+            cost = used["cost"]
+            sys.stdout.write(f"\n{title}, one thread: {cost:.2f} ms of CPU, {cost / ground:.2f} times the floor\n")
+            for name, each in used["parts"].items():
+                sys.stdout.write(f"  {name:<30} {each:>10.3f}  {each / cost:>6.1%}\n")
+
+
+def _grid(stage: Stage, size: int, _: int) -> None:
+    """How it changes with processes and threads, all healthy, first look."""
+    sys.stdout.write(f"\nprocesses x threads, first look, {size} domains\n")
+    for processes, threads in ((1, 1), (1, 8), (1, 64), (2, 8), (2, 64), (4, 8), (4, 64), (4, 256)):
+        ground = floor(stage.ca_file, stage.port, FOUR)
+        with stage.ledger(all_healthy(size)) as url:
+            used = stage.crawl(url, CRAWL_PROCESSES=str(processes), CRAWL_THREADS=str(threads))
+        sys.stdout.write(
+            f"  {processes} x {threads:<4} {used.cpu_per_domain / ground:>6.2f} times the floor"
+            f" {used.crawled / used.wall_seconds:>6.0f} domains/s {used.peak_bytes / 1e6:>5.0f} MB\n"
+        )
+        sys.stdout.flush()
+
+
 _PARTS: dict[str, Callable[[Stage, int, int], None]] = {
     "first": _first,
     "chain": partial(_first, kind=Kind.CHAIN),
     "known": _known,
     "mix": _mix,
+    "parts": _parts,
+    "grid": _grid,
+    "dead": lambda stage, size, _: dead(stage, size),
+    "rivals": lambda stage, size, _: rivals(stage, size),
+    "killed": lambda stage, size, _: killed(stage, size),
 }
 
 

@@ -40,7 +40,8 @@ def main() -> int:
         "wall_seconds": wall,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
         "system_seconds": usage.ru_stime,
-        "peak_bytes": meter.peak_bytes,
+        "peak_bytes": max(meter.samples, default=0),
+        "samples": meter.samples,
     }
     Path(sys.argv[1]).write_text(json.dumps(account))
     return code
@@ -53,7 +54,8 @@ class _Meter:
         self._session = session
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.peak_bytes = 0
+        #: Bytes, twice a second.
+        self.samples: list[int] = []
 
     def start(self) -> None:
         self._thread.start()
@@ -64,7 +66,7 @@ class _Meter:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_SAMPLE_SECONDS):
-            self.peak_bytes = max(self.peak_bytes, sum(map(self._bytes_of, Path("/proc").glob("[0-9]*"))))
+            self.samples.append(sum(map(self._bytes_of, Path("/proc").glob("[0-9]*"))))
 
     def _bytes_of(self, process: Path) -> int:
         try:

@@ -5,7 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ class Usage:
     cpu_seconds: float
     system_seconds: float
     peak_bytes: int
+    #: Memory of all processes together, twice a second.
+    samples: Sequence[int]
     #: Requests that nginx answered meanwhile.
     requests: int
     #: The summary of ``crawl --json``.
@@ -70,7 +73,7 @@ class Stage:
     def crawl(self, url: str, **settings: str) -> Usage:
         """Crawl what is due; ``settings`` are environment variables without ``VMCRAWL_``."""
         before = requests_so_far(self.status_port)
-        account = self.directory / "account.json"
+        account = self.directory / f"account-{threading.get_ident()}.json"
         command = [sys.executable, "-m", "tests.bench.account", str(account), sys.executable, "-m", "vmcrawl"]
         finished = self._run([*command, "crawl", "--json"], url, settings)
         # The question itself is one, too.
@@ -78,6 +81,11 @@ class Stage:
         used = json.loads(account.read_text())
         summary = json.loads(finished.stdout)
         return Usage(**used, requests=requests, summary=summary)
+
+    def parts(self, url: str) -> dict[str, Any]:
+        """Milliseconds of CPU per domain, in all and by part (:mod:`tests.bench.parts`)."""
+        parts: dict[str, Any] = json.loads(self._run([sys.executable, "-m", "tests.bench.parts"], url, {}).stdout)
+        return parts
 
     def vmcrawl(self, url: str, *arguments: str, **settings: str) -> str:
         """Run any command; gives its output."""
