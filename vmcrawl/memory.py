@@ -9,7 +9,9 @@ from threading import Lock
 
 from vmcrawl.observation import RobotsRecord
 
-#: Characters of rules kept in memory; hosts that many domains lead to are few, the rest is in the database.
+#: Hosts whose rules are kept in memory, and characters of them: those that many domains lead to are few, the rest is in
+#: the database.
+_MOST_RULES = 5_000
 _MOST_CHARACTERS = 16 << 20
 #: The same run does not ask again for rules that could not be had; the next one may.
 _UNREACHABLE_SECONDS = 1800.0
@@ -73,7 +75,7 @@ class HostMemory:
             self._forget(record.host)
             self._rules[record.host] = record
             self._characters += len(record.host) + len(record.rules)
-            while self._characters > _MOST_CHARACTERS:
+            while self._characters > _MOST_CHARACTERS or len(self._rules) > _MOST_RULES:
                 self._forget(next(iter(self._rules)))
 
     def note_opt_out(self, host: str) -> None:

@@ -1,5 +1,6 @@
 """One crawler process: claims domains, has them crawled, writes what was seen, until nothing is left to claim."""
 
+import gc
 import logging
 import os
 import random
@@ -50,6 +51,8 @@ _SILENCES = frozenset({Outcome.TIMEOUT, Outcome.DNS_FAILURE})
 _UPKEEP_SECONDS = 5.0
 #: How often the pace is set anew.
 _PACE_SECONDS = 0.5
+#: Objects that may be cycles, made and not freed since the last look.
+_COLLECT_EVERY = 50_000
 #: How often to look what is finished.
 _GLANCE_SECONDS = 0.02
 #: Fewer are not worth a statement, as long as others wait for a thread.
@@ -70,6 +73,7 @@ def work(orders: Orders, supervisor: Connection) -> None:
     raise_file_limit()
     try:
         worker = Worker(orders, supervisor)
+        _spare_the_collector()
         try:
             worker.run()
         finally:
@@ -326,6 +330,13 @@ class Worker:
         domains = list(self._open)
         self._database.run(lambda connection: claims.release(connection, self._holder, domains))
         self._open.clear()
+
+
+def _spare_the_collector() -> None:
+    """Look for cycles rarely, and never among what has been loaded: crawls leave none, and looking costs each of them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
 
 
 def _lease(settings: Settings) -> timedelta:
