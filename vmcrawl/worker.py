@@ -333,7 +333,7 @@ class Worker:
 
 
 def _spare_the_collector() -> None:
-    """Look for cycles rarely, and never among what has been loaded: crawls leave none, and looking costs each of them."""
+    """Look for cycles rarely, and never among what has been loaded: crawls leave none, and each look costs them all."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
