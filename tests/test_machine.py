@@ -5,10 +5,19 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
-from vmcrawl.machine import CpuMeter, is_gone, process_identity, raise_file_limit, usable_cores, usable_memory
+from vmcrawl.machine import (
+    CpuMeter,
+    DemandMeter,
+    is_gone,
+    process_identity,
+    raise_file_limit,
+    usable_cores,
+    usable_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +94,21 @@ def test_a_process_may_open_as_many_files_as_the_system_allows():
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_what_a_process_wants_of_the_cpus_is_seen_by_its_threads():
+    meter = DemandMeter()
+    meter.demand()
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        pass
+    assert (meter.demand() or 0.0) > 0.7
+    time.sleep(0.5)
+    assert (meter.demand() or 0.0) < 0.4
+
+
+def test_where_threads_cannot_be_seen_nobody_knows_what_they_want(tmp_path):
+    assert DemandMeter(tmp_path / "nothing").demand() is None
+    (tmp_path / "1").mkdir()
+    meter = DemandMeter(tmp_path)
+    assert [meter.demand(), meter.demand()] == [None, None]

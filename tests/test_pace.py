@@ -4,7 +4,7 @@ import pytest
 
 from vmcrawl.pace import FLOOR, Load, Pace, pool_size
 
-IDLE, SATURATED = Load(0.3), Load(1.0)
+IDLE, SATURATED = Load(0.3, 0.2), Load(1.0, 1.0)
 
 
 def after(pace: Pace, load: Load, seconds: int) -> Pace:
@@ -21,7 +21,7 @@ def test_the_pace_grows_from_the_floor_to_the_most_while_there_is_time_to_spare(
 
 def test_a_busy_machine_holds_the_pace_and_a_saturated_one_takes_it_back():
     pace = Pace(128, allowed=100.0)
-    assert pace.after(1.0, Load(0.9)).in_flight == 100
+    assert pace.after(1.0, Load(0.9, 0.8)).in_flight == 100
     shrunk = pace.after(1.0, SATURATED)
     assert (shrunk.in_flight, shrunk.starving) == (70, True)
     assert after(pace, SATURATED, 20).in_flight == FLOOR
@@ -29,7 +29,7 @@ def test_a_busy_machine_holds_the_pace_and_a_saturated_one_takes_it_back():
 
 
 def test_that_others_keep_the_machine_busy_is_no_reason_to_do_less_but_to_be_careful():
-    others = Load(1.0, own=0.1)
+    others = Load(1.0, demand=0.3)
     pace = Pace(128, allowed=100.0).after(1.0, others)
     assert pace.in_flight > 100
     assert pace.starving
@@ -37,14 +37,19 @@ def test_that_others_keep_the_machine_busy_is_no_reason_to_do_less_but_to_be_car
 
 def test_whoever_comes_late_himself_does_less_whatever_the_machine_says():
     for busy in (None, 0.2, 1.0):
-        pace = Pace(128, allowed=100.0).after(1.0, Load(busy, own=0.1, lag=0.2))
+        pace = Pace(128, allowed=100.0).after(1.0, Load(busy, demand=0.1, lag=0.2))
         assert (pace.in_flight, pace.starving) == (70, True)
-    held = Pace(128, allowed=100.0).after(1.0, Load(0.2, lag=0.05))
+    held = Pace(128, allowed=100.0).after(1.0, Load(0.2, 0.2, lag=0.05))
     assert (held.in_flight, held.starving) == (100, False)
+
+
+def test_a_process_that_wants_the_interpreter_all_the_time_does_less_however_many_cores_are_idle():
+    assert Pace(128, allowed=100.0).after(1.0, Load(0.1, demand=1.0)).in_flight == 70
 
 
 def test_where_nothing_can_be_measured_the_pace_only_grows():
     assert after(Pace(64), Load(None), 10).in_flight == 64
+    assert Pace(128, allowed=100.0).after(1.0, Load(1.0)).in_flight == 70
 
 
 @pytest.mark.parametrize("most", [1, 4])

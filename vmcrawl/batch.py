@@ -173,7 +173,7 @@ class _Run:
             return
         size, threads = self._pool_size(self._planned)
         watch = Watch(self._note, self._suspect, self._should_stop, self._tick)
-        orders = partial(self._orders, processes=size, threads=threads, suspects=False)
+        orders = partial(self._orders, threads=threads, suspects=False)
         Pool(size, orders, watch).run(self._grace)
 
     def _settle_suspects(self) -> None:
@@ -190,7 +190,7 @@ class _Run:
         log.warning("%d domains were in flight when a crawler process died: crawled alone now", suspects)
         size = min(suspects, self._pool_size(1_000_000)[0])
         watch = Watch(self._note, self._convict, self._should_stop, self._tick)
-        Pool(size, partial(self._orders, processes=size, threads=1, suspects=True), watch).run(self._grace)
+        Pool(size, partial(self._orders, threads=1, suspects=True), watch).run(self._grace)
 
     def _pool_size(self, domains: int) -> tuple[int, int]:
         crawl = self._settings.crawl
@@ -205,11 +205,9 @@ class _Run:
     def _grace(self) -> float:
         return self._settings.crawl.grace.total_seconds()
 
-    def _orders(self, *, processes: int, threads: int, suspects: bool) -> Orders:
+    def _orders(self, *, threads: int, suspects: bool) -> Orders:
         due_before = self._database.now() if suspects else self._started_at
-        return Orders(
-            self._settings, threads, usable_cores() / processes, self._run_id, self._named, suspects, due_before
-        )
+        return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before)
 
     def _note(self, progress: Progress) -> None:
         self._outcomes.update(progress.outcomes)

@@ -1,12 +1,14 @@
 """How much of this machine is ours, and which of its processes are still there."""
 
 import os
+import random
 import resource
 import time
 from contextlib import suppress
 from pathlib import Path
 
 _FILES = 1 << 16
+_THREADS_LOOKED_AT = 32
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -103,3 +105,40 @@ class CpuMeter:
             # What cannot be read cannot be watched; the first reading may be there all the same.
             return readings
         return readings
+
+
+class DemandMeter:
+    """Measures how much of a CPU this process wants: what its threads used, and what they waited for.
+
+    Where a process wants all of one, its threads hardly ever wait for the network, and more of them would only wait
+    for each other. Of hundreds of threads some are looked at (``schedstat`` of each, proc(5)).
+    """
+
+    def __init__(self, task: Path = Path("/proc/self/task")) -> None:
+        self._task = task
+        self._at = time.monotonic()
+        self._last: dict[str, int] = {}
+
+    def demand(self) -> float | None:
+        """CPUs wanted since the last call; None where there is nothing to measure it by."""
+        try:
+            threads = os.listdir(self._task)
+        except OSError:
+            return None
+        moment, seconds = time.monotonic(), time.monotonic() - self._at
+        grown = [now - before for name, before in self._last.items() if (now := self._nanoseconds(name)) is not None]
+        number = len(threads)
+        sample = threads if number <= _THREADS_LOOKED_AT else random.sample(threads, _THREADS_LOOKED_AT)
+        self._at = moment
+        self._last = {name: spent for name in sample if (spent := self._nanoseconds(name)) is not None}
+        if not grown or seconds <= 0:
+            return None
+        return sum(grown) / len(grown) * number / 1e9 / seconds
+
+    def _nanoseconds(self, name: str) -> int | None:
+        """What a thread has used and waited for so far; None if it has ended."""
+        try:
+            used, waited, _ = (self._task / name / "schedstat").read_text().split()
+        except (OSError, ValueError):
+            return None
+        return int(used) + int(waited)

@@ -21,8 +21,6 @@ class Orders:
 
     settings: Settings
     threads: int
-    #: Cores, or the part of one, that are for each of the run's processes.
-    cores: float
     run_id: int
     #: Only domains that this run was given by name, not whatever is due.
     named: bool

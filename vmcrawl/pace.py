@@ -8,10 +8,11 @@ FLOOR = 8
 _GROWTH, _GROWTH_SHARE = 16.0, 0.25
 #: What is left after a second without any time to spare.
 _SHRINKING_PER_SECOND = 0.7
-#: Share of the CPUs in use, by anybody, up to which there is time to spare, and from which there is none.
-_SPARE, _NONE = 0.85, 0.95
-#: Using less of its fair share of the CPUs than this, a process is not what keeps them busy.
-_OURS = 0.5
+#: Share of the machine's CPUs in use, by anybody, from which on answers may come late.
+_SATURATED = 0.95
+#: CPUs that a process wants up to which it has time to spare, and from which on it has none: one thread at a time has
+#: the interpreter.
+_SPARE, _NONE = 0.7, 0.9
 #: Seconds that a thread which could go on has to wait for the interpreter and a CPU: fine, and too much.
 _PROMPT, _LATE = 0.03, 0.1
 #: What is claimed ahead lasts so long: no thread waits for a claim, and a process that dies takes little with it.
@@ -52,8 +53,8 @@ class Load:
 
     #: Share (0 to 1) of the machine's CPUs in use, by anybody; None: nobody knows.
     busy: float | None
-    #: CPU that the process used, as a share of what is fair (the cores divided by its processes).
-    own: float = 1.0
+    #: CPUs that the process wanted, whether it got them or waited for them; None: nobody knows.
+    demand: float | None = None
     #: Seconds, on average, between the moment a thread could go on and the moment it did.
     lag: float = 0.0
 
@@ -82,19 +83,20 @@ class Pace:
     def after(self, seconds: float, load: Load, finished: int = 0) -> "Pace":
         """The pace after so many seconds under ``load`` in which so many crawls were finished.
 
-        Beyond saturation more crawls in flight make every one of them slower, until they run into their timeouts. That
-        others keep the CPUs busy is no reason to do less, as long as what we need we get at once.
+        Where its threads want the interpreter all the time, more of them only make every crawl slower, until answers
+        look like timeouts. That others keep the CPUs busy is no reason to do less, as long as we get what we need.
         """
         busy = 0.0 if load.busy is None else load.busy
-        ours = load.own >= _OURS
+        # Without a better measure: that of the whole machine.
+        demand = busy if load.demand is None else load.demand
         allowed = self.allowed
-        if load.lag >= _LATE or (busy >= _NONE and ours):
+        if load.lag >= _LATE or demand >= _NONE:
             allowed = max(float(FLOOR), allowed * _SHRINKING_PER_SECOND**seconds)
-        elif load.lag < _PROMPT and not (busy > _SPARE and ours):
+        elif load.lag < _PROMPT and demand < _SPARE:
             allowed = min(float(self.most), allowed + (_GROWTH + _GROWTH_SHARE * allowed) * seconds)
         return replace(
             self,
             allowed=allowed,
-            starving=busy >= _NONE or load.lag >= _LATE,
+            starving=busy >= _SATURATED or load.lag >= _LATE,
             rate=(self.rate + finished / seconds) / 2,
         )

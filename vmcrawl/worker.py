@@ -23,7 +23,7 @@ from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.knowledge import load_reader
 from vmcrawl.log import configure_logging
-from vmcrawl.machine import CpuMeter, process_identity, raise_file_limit
+from vmcrawl.machine import CpuMeter, DemandMeter, process_identity, raise_file_limit
 from vmcrawl.memory import HostMemory, KnownHost
 from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.orders import Orders, Progress, Word
@@ -108,9 +108,9 @@ class Worker:
         self._prolong_at = 0.0
         self._claim_at = 0.0
         self._meter = CpuMeter()
+        self._demand = DemandMeter()
         self._pace = Pace(orders.threads)
         self._paced_at = self._recorded_at = time.monotonic()
-        self._used = time.process_time()
         self._lags: list[float] = []
         self._crew = Crew(self._pace.in_flight, self._crawl_one)
         #: Crawls that have ended since the pace was set.
@@ -173,11 +173,10 @@ class Worker:
     def _set_pace(self) -> None:
         moment = time.monotonic()
         if moment - self._paced_at >= _PACE_SECONDS:
-            seconds, used = moment - self._paced_at, time.process_time()
-            own = (used - self._used) / seconds / self._orders.cores
             lag = sum(self._lags) / max(1, len(self._lags))
-            self._pace = self._pace.after(seconds, Load(self._meter.busy(), own, lag), self._ended)
-            self._paced_at, self._used, self._ended = moment, used, 0
+            load = Load(self._meter.busy(), self._demand.demand(), lag)
+            self._pace = self._pace.after(moment - self._paced_at, load, self._ended)
+            self._paced_at, self._ended = moment, 0
             self._lags.clear()
             self._crew.allow(self._pace.in_flight)
             if self._pace.starving:

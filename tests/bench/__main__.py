@@ -1,6 +1,7 @@
 """``python -m tests.bench [PART ...]``: what a crawl costs on this machine, as ratios within one run."""
 
 import argparse
+import signal
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - _PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    # Also when it is killed, nothing is left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with set_stage() as stage:
             for part in arguments.parts or _PARTS:
