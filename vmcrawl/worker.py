@@ -55,6 +55,8 @@ _PACE_SECONDS = 0.5
 _COLLECT_EVERY = 50_000
 #: How often to look what is finished.
 _GLANCE_SECONDS = 0.02
+#: How often to listen to the supervisor, and to look whether it is still there.
+_LISTEN_SECONDS = 0.1
 #: Fewer are not worth a statement, as long as others wait for a thread.
 _CLAIM_AT_LEAST = 4
 #: How long to wait before asking again whether anything is due.
@@ -104,6 +106,7 @@ class Worker:
         self._library_lock = threading.Lock()
         self._open: dict[Domain, Claim] = {}
         self._lease = _lease(settings)
+        self._listen_at = 0.0
         self._keep_up_at = 0.0
         self._prolong_at = 0.0
         self._claim_at = 0.0
@@ -159,6 +162,9 @@ class Worker:
         self._lags.append(max(0.0, time.monotonic() - before - _GLANCE_SECONDS))
 
     def _listen(self) -> None:
+        if (moment := time.monotonic()) < self._listen_at:
+            return
+        self._listen_at = moment + _LISTEN_SECONDS
         parent = parent_process()
         orphaned = parent is not None and not parent.is_alive()
         try:
@@ -166,7 +172,7 @@ class Worker:
         except (EOFError, OSError):
             orphaned = True
         if (orphaned or told) and self._stop_at is None:
-            self._stop_at = time.monotonic() + self._orders.settings.crawl.grace.total_seconds()
+            self._stop_at = moment + self._orders.settings.crawl.grace.total_seconds()
             self._give_back(self._crew.take_back() + self._to_look_at_again)
             self._to_look_at_again.clear()
 

@@ -28,12 +28,18 @@ class NoWebServer(Exception):
     """nginx is not installed."""
 
 
-@contextmanager
-def running_nginx(directory: Path, port: int, status_port: int) -> Iterator[Path]:
-    """Serve all kinds at ``port``; gives the certificate to trust. Raises :class:`NoWebServer`."""
+def find_nginx() -> str:
+    """The program, where its echo module is there, too; raises :class:`NoWebServer`."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if nginx is None or not _MODULE.exists():
         raise NoWebServer("the benchmark needs nginx: apt-get install nginx-light libnginx-mod-http-echo")
+    return nginx
+
+
+@contextmanager
+def running_nginx(directory: Path, port: int, status_port: int) -> Iterator[Path]:
+    """Serve all kinds at ``port``; gives the certificate to trust. Raises :class:`NoWebServer`."""
+    nginx = find_nginx()
     directory.mkdir(parents=True, exist_ok=True)
     ca_file = write_certificates(directory)
     configuration = directory / "nginx.conf"
