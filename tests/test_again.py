@@ -9,6 +9,7 @@ from tests.site import Site, answer, healthy
 from tests.test_crawl import MANNERS, REL, STANDARDS
 from vmcrawl.crawl import crawl
 from vmcrawl.domain import Domain
+from vmcrawl.exclusion import Exclusions
 from vmcrawl.memory import HostMemory
 from vmcrawl.observation import CrawlFailed, LastLook, Observation, RobotsRecord
 from vmcrawl.outcome import Outcome
@@ -139,3 +140,33 @@ def test_rules_that_have_come_to_forbid_the_document_are_obeyed():
     seen = crawl(HOME, site, NOW, MANNERS, memory, STANDARDS, LAST)
     assert seen.outcome is Outcome.ROBOTS_DISALLOWED
     assert not [url for url in site.asked if "nodeinfo/2" in url]
+
+
+def test_the_domain_itself_must_be_open_to_a_whole_look_wherever_the_short_one_leads():
+    memory = HostMemory(timedelta(hours=24))
+    for host, rules in ((HOME, "User-agent: *\nDisallow: /\n"), (BACKEND, "")):
+        memory.remember(RobotsRecord(host, NOW, rules))
+    site = Site(healthy(HOME, BACKEND))
+    assert crawl(HOME, site, NOW, MANNERS, memory, STANDARDS, ELSEWHERE).outcome is Outcome.ROBOTS_DISALLOWED
+    memory = HostMemory(timedelta(hours=24))
+    memory.note_opt_out(HOME)
+    assert crawl(HOME, site, NOW, MANNERS, memory, STANDARDS, ELSEWHERE).outcome is Outcome.OPTED_OUT
+    manners = replace(MANNERS, exclusions=Exclusions(exact=frozenset({HOME})))
+    assert crawl(HOME, site, NOW, manners, HostMemory(timedelta(hours=24)), STANDARDS, ELSEWHERE).outcome is (
+        Outcome.EXCLUDED
+    )
+    assert site.asked == []
+
+
+def test_a_short_look_goes_by_the_rules_of_both_hosts():
+    memory = HostMemory(timedelta(hours=24))
+    old, young = NOW - timedelta(hours=20), NOW - timedelta(hours=1)
+    memory.remember(RobotsRecord(HOME, old, ""))
+    memory.remember(RobotsRecord(BACKEND, young, ""))
+    seen = crawl(HOME, Site(healthy(HOME, BACKEND)), NOW, MANNERS, memory, STANDARDS, ELSEWHERE)
+    assert (seen.outcome, seen.rules_read_at, seen.confirmed) == (Outcome.OK, old, False)
+
+
+def test_a_server_in_trouble_that_says_when_to_come_again_is_asked_nothing_more():
+    seen, site = visit(with_page("home.net/nodeinfo/2.0", answer(status=503, retry_after="600")))
+    assert (seen.outcome, seen.retry_after_seconds, len(site.asked)) == (Outcome.HTTP_5XX, 600, 1)

@@ -67,6 +67,9 @@ def test_a_body_ends_where_its_framing_says(received, status, body, reusable, si
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        # Also if they are the same (RFC 9112, 6.3 leaves it to us): nobody who means well sends two.
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\nhi\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
     ],
@@ -125,3 +128,8 @@ def test_the_text_of_a_field_is_one_line_in_utf_8_where_it_was_sent_raw():
     assert field_text("/über".encode().decode("latin-1")) == "/über"
     assert field_text("/a\tb\x00c") == "/a b c"
     assert field_text(None) is None
+
+
+def test_a_length_with_more_zeros_than_the_interpreter_converts_is_a_length():
+    answer, body = read(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 5000 + b"2\r\n\r\nhi")
+    assert (answer.length, body) == (2, b"hi")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,22 @@ def test_crawls_of_one_host_take_turns_and_waiting_costs_them_nothing():
         assert time.monotonic() - started > 1.3
     assert statuses == [200] * 7
     assert max(overlaps) == 1
+
+
+def test_whoever_gives_way_comes_after_those_who_have_waited():
+    gate, order = Gate(None, 8), list[str]()
+
+    def ask(name: str) -> None:
+        for _ in range(4):
+            hold = gate.try_host("shared.example") or gate.hold_host("shared.example")
+            order.append(name)
+            time.sleep(0.02)
+            gate.release(hold)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "".join(order) not in ("aaaabbbb", "bbbbaaaa")
+    assert sum(earlier != later for earlier, later in pairwise(order)) >= 4

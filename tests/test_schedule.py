@@ -191,3 +191,9 @@ def test_a_healthy_server_costs_fewer_than_one_and_a_half_requests_a_look():
         moment = appointment.due_at
     assert requests / looks < 1.5
     assert 7.5 < looks / 100 < 9
+
+
+@pytest.mark.parametrize(("ok", "lifetime"), [(7 * DAY, DAY), (DAY, DAY), (3 * HOUR, HOUR)])
+def test_an_operator_who_asks_rarely_is_not_made_to_ask_more_often_by_the_age_of_rules(ok, lifetime):
+    rare = Settings(schedule=replace(STEADY, ok=ok), crawl=CrawlSettings(robots_lifetime=lifetime))
+    assert appointed(good(rules_read_at=NOW), settings=rare).due_at == NOW + ok

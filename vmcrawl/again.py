@@ -32,6 +32,8 @@ def look_again(domain: Domain, last: LastLook, visitor: Visitor) -> tuple[NodeIn
     is odd: another status, a redirect, no NodeInfo, a failure: then only a full look can tell what it means. Raises
     :class:`CrawlFailed` for a refusal, and where a full look would come to the same, since it begins at the same host.
     """
+    # Where a whole look may not begin, a short one may not either, wherever it leads.
+    visitor.require_permission(f"https://{domain}/.well-known/nodeinfo")
     try:
         response = visitor.ask(last.nodeinfo_url, last.validator)
         if response.status == 304 and last.validator:
@@ -41,6 +43,7 @@ def look_again(domain: Domain, last: LastLook, visitor: Visitor) -> tuple[NodeIn
         return None
     except CrawlFailed as failure:
         begins_here = host_of(last.nodeinfo_url) == domain
-        if failure.outcome in _REFUSALS or (failure.outcome in _NOBODY_THERE and begins_here):
+        refused = failure.outcome in _REFUSALS or failure.retry_after_seconds is not None
+        if refused or (failure.outcome in _NOBODY_THERE and begins_here):
             raise
         return None

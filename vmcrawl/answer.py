@@ -21,7 +21,7 @@ _KEPT = frozenset(
     )
 )
 #: Fields whose values are lists, so that several of a name are one (RFC 9110, 5.3); of the others the first counts.
-_LISTS = frozenset({"content-encoding", "cache-control"})
+_LISTS = frozenset({"content-encoding", "cache-control", "transfer-encoding"})
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -78,7 +78,8 @@ class Answer:
     def length(self) -> int | None:
         """The length of the body, where it is announced."""
         text = self.headers.get("content-length", "")
-        return int(text) if text.isascii() and text.isdigit() and not self.chunked else None
+        # The interpreter converts no more than some thousand digits, and zeros in front are digits, too.
+        return int(text.lstrip("0") or "0") if text.isascii() and text.isdigit() and not self.chunked else None
 
     @property
     def chunked(self) -> bool:

@@ -4,7 +4,6 @@ import select
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 
 from vmcrawl.address import Address
@@ -14,8 +13,6 @@ from vmcrawl.tls import BudgetedSocket, secure
 
 #: A record of TLS holds no more (RFC 8446, 5.1), and one read brings one record.
 _PIECE = 16 * 1024
-#: Servers close connections that have been idle for seconds.
-_FRESH_SECONDS = 0.1
 
 
 class OpenSockets:
@@ -36,6 +33,13 @@ class OpenSockets:
         with self._lock:
             self._sockets.discard(each)
 
+    def shut_overdue(self) -> None:
+        """End what takes too long within OpenSSL, which reads on as long as a server sends what is no data."""
+        with self._lock:
+            for each in self._sockets:
+                if each.budget.overdue():
+                    _shut(each)
+
     def shut_all(self) -> None:
         """End all traffic, now and later; every operation fails at once."""
         with self._lock:
@@ -47,7 +51,7 @@ class OpenSockets:
 class Connection:
     """One connection, whose ``address`` was judged before; used by one thread."""
 
-    __slots__ = ("_answer", "_idle_since", "_open", "_socket", "address", "used")
+    __slots__ = ("_answer", "_open", "_socket", "address")
 
     def __init__(
         self,
@@ -60,10 +64,7 @@ class Connection:
     ) -> None:
         """Take ``raw`` over and shake hands; raises ``OSError`` and what the budget raises."""
         self.address = address
-        #: An answer has come over it.
-        self.used = False
         self._open = sockets
-        self._idle_since = 0.0
         self._answer: Answer | None = None
         self._socket = secure(raw, context, host, budget)
         sockets.add(self._socket)
@@ -83,7 +84,6 @@ class Connection:
         self._answer = answer = Answer()
         while not answer.head:
             answer.feed(self._socket.receive(_PIECE))
-        self.used = True
         return answer
 
     def pieces(self) -> Iterator[bytes]:
@@ -102,18 +102,15 @@ class Connection:
         if answer is None:
             return True
         answer.close()
-        self._idle_since = time.monotonic()
         return answer.reusable
 
     def stale(self) -> bool:
-        """Whether something has arrived that nobody asked for: mostly the end of the connection.
+        """Whether something has arrived that nobody asked for: the end of the connection, or more than was announced.
 
-        Right after an answer the kernel is not asked: that would be a system call, and a change of threads, a request.
+        It must not be taken for the next answer.
         """
         if self._socket.pending() > 0:
             return True
-        if time.monotonic() < self._idle_since + _FRESH_SECONDS:
-            return False
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))

@@ -71,12 +71,23 @@ class Crew:
     def _reinforce(self) -> None:
         with self._lock:
             for _ in range(min(self._waiting.qsize(), self._allowed - self._threads)):
+                thread = threading.Thread(target=self._work, name=f"crawler-{self._started + 1}", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # A limit of the system (pids): it goes on with those that there are, if there are any.
+                    if not self._threads:
+                        raise
+                    return
                 self._threads += 1
                 self._started += 1
-                threading.Thread(target=self._work, name=f"crawler-{self._started}", daemon=True).start()
 
     def _work(self) -> None:
         while not self._is_surplus() and (claim := self._waiting.get()) is not None:
+            if self._is_surplus():
+                # It has idled while fewer were allowed.
+                self._waiting.put(claim)
+                return
             try:
                 self._finished.put(self._crawl_one(claim))
             except BaseException as error:  # noqa: BLE001 - raised again by collect, in the thread that can end us

@@ -19,6 +19,9 @@ class Stopped(Exception):
     """The process is ending; whatever was under way says nothing about the server."""
 
 
+_OVERDUE_SECONDS = 0.5
+
+
 class Budget:
     """The time of one crawl and of its current request, and the bytes of the request; used by one thread.
 
@@ -54,6 +57,10 @@ class Budget:
             whole = self._request_end >= self._domain_end
             raise OutOfTime("the domain ran out of time" if whole else "the request ran out of time")
         return left
+
+    def overdue(self) -> bool:
+        """Whether the request has had more than its time, by so much that it cannot be busy with its last words."""
+        return self._clock() > self._request_end + _OVERDUE_SECONDS
 
     def wait(self) -> float:
         """Seconds that one socket operation may take, more than 0; raises as :meth:`left` does."""

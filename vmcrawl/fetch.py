@@ -61,6 +61,10 @@ class Client:
         """The network for one crawl, which may make servers cost it ``timeout`` in all; to be used by one thread."""
         return FetchSession(self, timeout)
 
+    def end_overdue(self) -> None:
+        """To be called twice a second or so: end what no limit of its own thread can end."""
+        self.sockets.shut_overdue()
+
     def stop(self) -> None:
         """End all crawls within about half a second: whatever they wait for fails with ``timeout``; for good."""
         self.stopping.set()

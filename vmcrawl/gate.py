@@ -146,8 +146,12 @@ class Gate:
                 queue = self._queues[key] = _Queue()
             if queue.freed is None:
                 queue.freed = threading.Condition(self._lock)
+            # Whoever has waited longer goes first, also if a slot has just been given back by us.
+            yields = queue.waiting > 0
             queue.waiting += 1
             try:
+                if yields:
+                    queue.freed.wait(random.uniform(*_POLL_SECONDS))
                 while True:
                     if self._stopped:
                         raise Stopped

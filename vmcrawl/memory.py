@@ -72,6 +72,9 @@ class HostMemory:
     def remember(self, record: RobotsRecord) -> None:
         """Keep rules that have just been read, for others that come to the same host before they are written."""
         with self._lock:
+            known = self._rules.get(record.host)
+            if known is not None and known.read_at > record.read_at:
+                return
             self._forget(record.host)
             self._rules[record.host] = record
             self._characters += len(record.host) + len(record.rules)

@@ -93,13 +93,13 @@ class Visitor:
 
     def ask(self, url: str, validator: str) -> Response:
         """GET ``url``, if it is another document than the one that ``validator`` is of; redirects are not followed."""
-        self._require_permission(url)
+        self.require_permission(url)
         return self._ask(Request(url, validator=validator))
 
     def get(self, url: str, accept: str = "application/json") -> Response:
         """GET ``url``, follow at most five redirects; returns an answer of any status but refusals and redirects."""
         request = Request(url, accept)
-        self._require_permission(url)
+        self.require_permission(url)
         return self._follow(request, self._ask(request))
 
     def get_json(self, url: str) -> tuple[object, Response]:
@@ -124,7 +124,7 @@ class Visitor:
             if not _is_redirect(response):
                 return response
             request = _next_hop(request, response, seen)
-            self._require_permission(request.url)
+            self.require_permission(request.url)
             response = self._ask(request)
         if _is_redirect(response):
             raise CrawlFailed(Outcome.TOO_MANY_REDIRECTS, f"more than {MAX_REDIRECTS} redirects, to {request.url}")
@@ -165,7 +165,8 @@ class Visitor:
                 raise CrawlFailed(Outcome.RATE_LIMITED, detail, retry_after_seconds=ceil(waited))
             self._session.pause(wait)
 
-    def _require_permission(self, url: str) -> None:
+    def require_permission(self, url: str) -> None:
+        """Raise :class:`CrawlFailed` unless ``url`` may be asked for; reads robots.txt of its host if need be."""
         host = host_of(url)
         if self._manners.exclusions.covers(host):
             raise CrawlFailed(Outcome.EXCLUDED, f"{host} is excluded from all crawls")

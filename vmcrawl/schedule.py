@@ -56,7 +56,8 @@ def appoint(
     if seen.rules_read_at is not None:
         rules_until = seen.rules_read_at + settings.crawl.robots_lifetime
         trusted_until = min(trusted_until or rules_until, rules_until)
-        if due_at > rules_until - schedule.ok / 2:
+        # Who asks more rarely than once in the life of the rules wants it so.
+        if schedule.ok < settings.crawl.robots_lifetime and due_at > rules_until - schedule.ok / 2:
             due_at = max(rules_until, now + schedule.ok / 2)
     return replace(appointment, due_at=due_at, trusted_until=trusted_until)
 

@@ -36,6 +36,9 @@ class BudgetedSocket(ssl.SSLSocket):
         if not self.pending():
             self._wait(select.POLLIN)
         received = self._patiently(partial(self.read, size))
+        if not received:
+            # It may be us who ended it, for lack of time.
+            self.budget.left()
         self.budget.spend(len(received))
         return received
 
@@ -74,6 +77,7 @@ def make_context(ca_file: Path | None = None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A name that stands only in the subject is no name (RFC 9525, 2), whatever OpenSSL still thinks of it.
     context.hostname_checks_common_name = False
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     context.load_default_certs()
     if ca_file is not None:

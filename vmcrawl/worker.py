@@ -1,6 +1,5 @@
 """One crawler process: claims domains, has them crawled, writes what was seen, until nothing is left to claim."""
 
-import gc
 import logging
 import os
 import random
@@ -23,7 +22,7 @@ from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.knowledge import load_reader
 from vmcrawl.log import configure_logging
-from vmcrawl.machine import CpuMeter, DemandMeter, process_identity, raise_file_limit
+from vmcrawl.machine import CpuMeter, DemandMeter, process_identity, raise_file_limit, spare_the_collector
 from vmcrawl.memory import HostMemory, KnownHost
 from vmcrawl.observation import Observation, RobotsRecord
 from vmcrawl.orders import Orders, Progress, Word
@@ -51,8 +50,6 @@ _SILENCES = frozenset({Outcome.TIMEOUT, Outcome.DNS_FAILURE})
 _UPKEEP_SECONDS = 5.0
 #: How often the pace is set anew.
 _PACE_SECONDS = 0.5
-#: Objects that may be cycles, made and not freed since the last look.
-_COLLECT_EVERY = 50_000
 #: How often to look what is finished.
 _GLANCE_SECONDS = 0.02
 #: How often to listen to the supervisor, and to look whether it is still there.
@@ -75,7 +72,7 @@ def work(orders: Orders, supervisor: Connection) -> None:
     raise_file_limit()
     try:
         worker = Worker(orders, supervisor)
-        _spare_the_collector()
+        spare_the_collector()
         try:
             worker.run()
         finally:
@@ -184,11 +181,13 @@ class Worker:
             self._pace = self._pace.after(moment - self._paced_at, load, self._ended)
             self._paced_at, self._ended = moment, 0
             self._lags.clear()
+            self._client.end_overdue()
             self._crew.allow(self._pace.in_flight)
             if self._pace.starving:
                 self._starved_at = moment
-            # When there is time again, or nothing else is left to do.
-            if not self._pace.starving or len(self._to_look_at_again) == len(self._open):
+            # When there is time again, nothing else is left to do, or too many wait.
+            again = len(self._to_look_at_again)
+            if not self._pace.starving or again >= min(len(self._open), self._pace.in_flight):
                 self._crew.give(self._to_look_at_again)
                 self._to_look_at_again.clear()
 
@@ -200,7 +199,7 @@ class Worker:
         begun = len(self._open) - len(self._finished) - len(self._to_look_at_again)
         room = self._pace.in_flight + ahead - begun
         enough = max(_CLAIM_AT_LEAST, ahead // 2) if self._crew.waiting else 1
-        if self._open and (moment < self._claim_at or room < enough):
+        if self._open and (orders.suspects or moment < self._claim_at or room < enough):
             return True
         claimed = self._database.run(
             lambda connection: claims.claim(
@@ -251,12 +250,13 @@ class Worker:
         seen = self._crew.collect()
         self._ended += len(seen)
         late = [each for each in seen if self._may_be_our_delay(each)]
+        again = {each.domain for each in late}
         self._first_looks |= {each.domain: each.robots for each in late}
         self._to_look_at_again += [self._open[each.domain] for each in late]
         self._finished += [
-            replace(each, robots=self._first_looks.get(each.domain, ()) + each.robots)
+            replace(each, robots=self._first_looks.pop(each.domain, ()) + each.robots)
             for each in seen
-            if each not in late
+            if each.domain not in again
         ]
         moment = time.monotonic()
         waited = moment - self._recorded_at >= _COLLECT_SECONDS
@@ -331,17 +331,14 @@ class Worker:
 
     def _abandon(self) -> None:
         """The grace is over: cut the crawls off that are still in flight and give their domains back."""
+        # What ends after this only says that we have stopped.
+        self._collect()
+        if self._finished:
+            self._record(self._finished)
         self._client.stop()
         domains = list(self._open)
         self._database.run(lambda connection: claims.release(connection, self._holder, domains))
         self._open.clear()
-
-
-def _spare_the_collector() -> None:
-    """Look for cycles rarely, and never among what has been loaded: crawls leave none, and each look costs them all."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)
 
 
 def _lease(settings: Settings) -> timedelta:

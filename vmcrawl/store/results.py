@@ -88,7 +88,8 @@ def _record_unstorable(connection: psycopg.Connection, result: Result, holder: s
     failures = min(max(result.appointment.failures, 1), 1_000_000)
     try:
         with connection.transaction():
-            written = _write(connection, [Result(bare, replace(result.appointment, failures=failures))], holder)
+            appointment = replace(result.appointment, failures=failures, trusted_until=None)
+            written = _write(connection, [Result(bare, appointment)], holder)
     except _SPOILED:
         # Only the name or the times are left to be at fault: the lease runs out, and the domain is due again.
         log.exception("%a cannot have a verdict at all", observation.domain)
