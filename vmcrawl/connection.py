@@ -1,6 +1,5 @@
 """One TLS connection to one host: a request out, an answer in, again and again."""
 
-import select
 import socket
 import ssl
 import threading
@@ -109,11 +108,7 @@ class Connection:
 
         It must not be taken for the next answer.
         """
-        if self._socket.pending() > 0:
-            return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        return self._socket.has_something()
 
     def close(self) -> None:
         """Close without a word: nobody waits for TLS' farewell."""

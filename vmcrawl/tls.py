@@ -42,6 +42,13 @@ class BudgetedSocket(ssl.SSLSocket):
         self.budget.spend(len(received))
         return received
 
+    def has_something(self) -> bool:
+        """Whether anything can be read at once, the end included."""
+        if self.pending():
+            return True
+        self._poll.modify(self, select.POLLIN)
+        return bool(self._poll.poll(0))
+
     def send_whole(self, message: bytes) -> None:
         """Send all of it."""
         rest = memoryview(message)
