@@ -51,6 +51,11 @@ class Story:
         """They have not answered for longer than they are published without it."""
         self.connection.execute("DELETE FROM sightings WHERE domain = ANY (%s)", [list(domains)])
 
+    def rest(self, time: timedelta) -> None:
+        """Nothing runs for so long: all that has been is that much longer ago."""
+        for table, moment in (("adoption_history", "at"), ("runs", "started_at"), ("sightings", "last_seen_at")):
+            self.connection.execute(f"UPDATE {table} SET {moment} = {moment} - %s", [time])
+
     @staticmethod
     def _good(domain: Domain, hours: float) -> Result:
         look = ok(domain, NOW + hours * HOUR)
@@ -107,11 +112,32 @@ def test_a_real_shrink_is_believed_once_the_pages_before_it_are_old(story: Story
     story.run(-1, good=ALL)
     story.gone(ALL[100:])
     assert "200 of the 300" in story.run(0, good=ALL[:100])
-    for age, believed in ((PUBLISH.retention, False), (PUBLISH.retention + DAY, True)):
-        story.connection.execute("UPDATE adoption_history SET at = %s", [NOW - age])
+    for time, believed in ((PUBLISH.retention, False), (DAY, True)):
+        story.rest(time)
         assert (story.run(0, good=ALL[:100]) == "") is believed
     assert story.pages() == [300, 100]
     assert story.run(0, good=ALL[:100]) == ""
+
+
+@pytest.mark.parametrize("downtime", [PUBLISH.retention + DAY, timedelta(days=60)])
+def test_after_a_long_downtime_the_last_page_is_the_measure(story: Story, downtime: timedelta):
+    story.run(-1, good=ALL)
+    story.rest(downtime)
+    # Nobody is published any more, so nobody is missed: the page alone knows what there was.
+    assert "270 of the 300" in story.run(-0.5, good=ALL[:30], bad=ALL[30:])
+    assert "270 of the 300" in story.run(0, good=ALL[:30], bad=ALL[30:])
+    assert story.run(0, good=ALL) == ""
+    assert story.pages() == [300, 300]
+
+
+def test_what_shrank_during_a_long_downtime_is_believed_after_days_of_runs(story: Story):
+    story.run(-1, good=ALL)
+    story.rest(timedelta(days=60))
+    assert "200 of the 300" in story.run(0, good=ALL[:100])
+    for time, believed in ((PUBLISH.retention, False), (DAY, True)):
+        story.rest(time)
+        assert (story.run(0, good=ALL[:100]) == "") is believed
+    assert story.pages() == [300, 100]
 
 
 def test_a_run_that_looked_at_fewer_than_twenty_is_not_judged_by_their_share(story: Story):

@@ -13,7 +13,8 @@ def memory_of(publish: PublishSettings) -> timedelta:
     """For how long a page of history is what later runs are held against.
 
     What is gone is published for ``publish.retention`` still, and missing from then on: a run looks back a little
-    further than that. After another day what is gone has become the way things are.
+    further than that. After another day what is gone has become the way things are. While nothing runs nothing is
+    forgotten: after a longer downtime the last page counts until runs have gone on for so long without leaving one.
     """
     return publish.retention + timedelta(days=1)
 

@@ -12,7 +12,7 @@ class Sight:
 
     #: Instances whose version can be read.
     published: int
-    #: The most that a page of history of the last days had; None: there is none.
+    #: The most that a page of history of the last days of runs had; None: there is none.
     highest: int | None
     #: Published, though the last look at them, of this run or another, was in vain.
     missed: int

@@ -59,6 +59,7 @@ class Adoption:
 def sight(connection: psycopg.Connection, run_id: int, since: datetime) -> Sight:
     """What is published now, beside the highest valid page after ``since``, and how a run's looks at it ended.
 
+    Where there is none after ``since`` the last one counts, unless a run began between the two.
     Reads the whole ledger, once per run.
     """
     with connection.cursor(row_factory=class_row(Sight)) as cursor:
@@ -131,11 +132,18 @@ def _has(release: str, fix: Release) -> bool:
     return parse_tag(release).precedence >= fix.version.precedence
 
 
+# The last page may be older than the window, since nothing ran for longer than that: it is the measure still, until
+# runs have gone on for a whole window without leaving another.
 _SIGHT = """
+WITH last AS (
+    SELECT at, NOT EXISTS (SELECT FROM runs WHERE started_at > at AND started_at <= %(since)s) AS counts
+    FROM adoption_history WHERE NOT invalid ORDER BY at DESC LIMIT 1
+)
 SELECT count(*) FILTER (WHERE i.release IS NOT NULL) AS published,
        (SELECT max(page.instances)
         FROM (SELECT sum(instances)::bigint AS instances FROM adoption_history
-              WHERE at > %(since)s AND NOT invalid GROUP BY run_id) AS page) AS highest,
+              WHERE NOT invalid AND (at > %(since)s OR at = (SELECT at FROM last WHERE counts))
+              GROUP BY run_id) AS page) AS highest,
        count(*) FILTER (WHERE d.outcome <> 'ok') AS missed,
        count(*) FILTER (WHERE d.crawled_in = %(run_id)s) AS crawled,
        count(*) FILTER (WHERE d.crawled_in = %(run_id)s AND d.outcome <> 'ok') AS in_vain
