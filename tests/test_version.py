@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vmcrawl.catalogue import packaged_catalogue
@@ -284,6 +284,8 @@ def parsed(text: str, software: str) -> Version | InvalidVersion:
 
 
 @given(STRINGS, SOFTWARE)
+@example("1.0.7-4.0.0+nightly-20260501+3.5.5", "mastodon")
+@example("1.0.7+nightly-20260501-4.0.0~+cat", "mastodon")
 def test_parsing_raises_nothing_but_its_refusal_and_formatting_is_stable(text, software):
     version = parsed(text, software)
     if isinstance(version, InvalidVersion):

@@ -233,6 +233,8 @@ def _parse(text: str, named: str) -> Version:
             return Version(*mastodon.precedence[:3], mastodon.prerelease, metadata, text_fork(named, metadata))
         if named == "hometown":
             raise InvalidVersion(Refusal.OWN_NUMBER, f"hometown {shown}", fork="hometown")
+        # Formatted and read again, what stands after a plus would be taken for Mastodon's version.
+        metadata = metadata.replace("+", "~")
     return Version(major, minor, patch, prerelease, metadata, text_fork(named, metadata))
 
 
