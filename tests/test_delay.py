@@ -117,12 +117,27 @@ def test_a_cohort_may_be_enough_of_the_instances_and_too_little_of_the_users():
     assert in_days(uptake) == [2, None, 4, None]
 
 
-@pytest.mark.parametrize(("first", "watched", "unknown"), [(-3, 1, 0), (0, 1, 0), (0.99, 1, 0), (1, 0, 1)])
+@pytest.mark.parametrize(("first", "watched", "unknown"), [(0, 1, 0), (0.99, 1, 0), (1, 0, 1)])
 def test_who_had_it_when_found_on_the_day_of_the_release_took_it_on_that_day(first, watched, unknown):
     uptake = read_uptake(RELEASED, [taker(first)])
     assert (uptake.watched, uptake.unknown_since) == (watched, unknown)
     if watched:
         assert in_days(uptake) == [max(first, 0)] * 4
+
+
+def test_who_was_known_before_and_has_it_without_a_move_took_it_nobody_knows_when():
+    uptake = read_uptake(RELEASED, [taker(-3) for _ in range(4)])
+    assert (uptake.watched, uptake.unknown_since) == (4, 4)
+    assert (uptake.instances_known, uptake.users_known, in_days(uptake)) == (False, False, [None] * 4)
+
+
+def test_the_first_moments_may_be_lost_if_no_share_was_reached_by_them():
+    some = read_uptake(RELEASED, [taker(-3), taker(-3), taker(-3, 801), taker(-3, 802), waiting(-3)])
+    assert (some.unknown_since, in_days(some)) == (2, [801, 801, None, None])
+    half = read_uptake(RELEASED, [taker(-3), taker(-3), taker(-3, 801), waiting(-3)])
+    assert (half.instances_known, in_days(half)) == (False, [None] * 4)
+    large = read_uptake(RELEASED, [taker(-3, users=1000), taker(-3, 801), taker(-3, 802)])
+    assert (large.instances_known, large.users_known) == (True, False)
 
 
 def test_of_no_instances_nothing_is_reached():

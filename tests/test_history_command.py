@@ -17,6 +17,7 @@ from vmcrawl.exposure import Reading
 from vmcrawl.meaning import Meaning
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.results import Result
+from vmcrawl.store.upkeep import sweep
 
 _SERVERS = 12
 
@@ -115,6 +116,20 @@ def test_delays_are_shown_for_instances_and_for_users(with_history, connection, 
     assert table.split("4.5.14")[1].split()[1:4] == ["5", "5", "1"]
     assert table.count("5.0 days") == 3
     assert table.count("2.0 days") == 1
+
+
+def test_no_delay_is_left_of_moves_that_have_been_thrown_away(with_history, connection, capsys):
+    prepare(connection, timedelta(days=3))
+    released = NOW.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=900)
+    connection.execute("UPDATE releases SET released_on = %s WHERE release = '4.5.14'", [released.date()])
+    for domain in names(4):
+        for at, version in ((released - timedelta(days=9), "4.5.13"), (released + timedelta(days=40), "4.5.14")):
+            crawl(connection, look_at(domain, at, version, 5))
+        crawl(connection, look_at(domain, NOW, "4.5.14", 5))
+    assert shown(capsys, "list", "--delays").count("40.0 days") == 4
+    sweep(connection, NOW)
+    table = shown(capsys, "list", "--delays")
+    assert (table.count("unknown"), table.count(" days")) == (5, 0)
 
 
 def look_at(domain: Domain, at: datetime, version: str, users: int) -> Result:

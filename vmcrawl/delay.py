@@ -1,6 +1,6 @@
 """Patch delay: how long after a release a share of the instances, and of the users, of its branch had it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -39,11 +39,12 @@ class Uptake:
     #: Of the branch, now.
     instances: int
     have_it: int
-    #: Of those that have it: nobody was watching when they took it.
+    #: Of those that have it: nobody was watching when they took it, or has kept when that was.
     unknown_since: int
     #: Instances that were known on the day of the release: the delays are theirs alone.
     watched: int
-    #: Whether those are enough, at least half of the instances (of the users), for a delay to say something of all.
+    #: Whether those are enough, at least half of the instances (of the users), for a delay to say something of all, and
+    #: not so many of their moments are lost that nobody can say when a share was reached.
     instances_known: bool
     users_known: bool
     delays: tuple[Delay, ...]
@@ -58,17 +59,28 @@ def read_uptake(released: date, takers: Sequence[Taker], shares: Sequence[float]
     the instances that were known before the day of the release was over, whatever has become of them since. Whoever
     was found later counts among ``instances`` and ``have_it`` only. Where the cohort is less than half of the
     instances now, or of the users, its delay says nothing of them and is None.
+
+    Of the cohort, whoever was known before that day and has the release without ever having arrived there took it so
+    long ago that the move is thrown away: before everybody whose move is not. They are the first of the order, and
+    as long as they are fewer than each of ``shares`` its delay is that of somebody else; else it is None.
     """
-    next_day = _start(released) + timedelta(days=1)
+    start = _start(released)
+    next_day = start + timedelta(days=1)
     watched = [taker for taker in takers if taker.first_seen_at < next_day]
-    unknown = [taker for taker in takers if taker.has_it and not taker.arrived_at and taker.first_seen_at >= next_day]
+    unknown = [taker for taker in takers if taker.has_it and not taker.arrived_at]
+    lost = [taker for taker in unknown if taker.first_seen_at < start]
+    found_late = [taker for taker in unknown if taker.first_seen_at >= next_day]
     delays = patch_delays(released, [(_taken_at(taker), taker.active_users) for taker in watched], shares)
-    instances_known = 2 * len(watched) >= len(takers)
-    users_known = 2 * _users(watched) >= _users(takers)
+
+    def known(weigh: Callable[[Sequence[Taker]], int]) -> bool:
+        enough = 2 * weigh(watched) >= weigh(takers)
+        return enough and (not lost or all(weigh(lost) < share * weigh(watched) for share in shares))
+
+    instances_known, users_known = known(len), known(_users)
     return Uptake(
         len(takers),
         sum(taker.has_it for taker in takers),
-        len(unknown),
+        len(lost) + len(found_late),
         len(watched),
         instances_known,
         users_known,
@@ -109,6 +121,7 @@ def _start(day: date) -> datetime:
 def _taken_at(taker: Taker) -> datetime | None:
     if not taker.has_it:
         return None
+    # Of a move that is lost this is not the moment, but it comes first among all, as that did.
     return taker.arrived_at or taker.first_seen_at
 
 
