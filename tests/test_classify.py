@@ -178,6 +178,26 @@ def test_a_database_of_an_older_version_is_left_alone(no_database, monkeypatch, 
         assert connection.execute("SELECT count(*) FROM pg_class WHERE relname = 'releases'").fetchone() == (0,)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM schema_migrations WHERE number = (SELECT max(number) FROM schema_migrations)", "vmcrawl migrate"),
+        ("INSERT INTO schema_migrations (number, name) VALUES (9999, '9999_future')", "update the program"),
+    ],
+)
+def test_a_database_of_another_version_is_said_and_the_packaged_releases_have_to_do(
+    no_database, monkeypatch, database_url, connection, capsys, change, said
+):
+    monkeypatch.setenv("VMCRAWL_DATABASE_URL", database_url)
+    prepare(connection, timedelta(days=3))
+    connection.execute(change)
+    assert main(["classify", "--json", "4.5.6"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["release"] == "4.5.6"
+    assert "packaged releases" in shown.err
+    assert said in shown.err
+
+
 def test_the_releases_of_an_embedded_database_count_if_there_is_one(no_database, capsys):
     assert answers(capsys, "4.12.0")[0]["reason"] == "above_main"
     assert not no_database.exists(), "nothing is made to find out"

@@ -16,7 +16,7 @@ from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.claims import load_exclusions
 from vmcrawl.store.connection import NOT_PERMITTED, DatabaseUnavailable
 from vmcrawl.store.database import Database
-from vmcrawl.store.migrations import is_prepared, pending, prepare, released
+from vmcrawl.store.migrations import DatabaseTooNew, is_prepared, pending, prepare, released
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def known_catalogue(settings: Settings) -> Catalogue:
     """What is known of upstream, without writing anything.
 
     The catalogue of the database, also of the embedded one, if there is one; the packaged one where there is none, or
-    one that has no catalogue yet, and (said in the log) where it cannot be reached.
+    one that has no catalogue yet, and (said in the log) where it cannot be reached or is of another version.
     """
     if not _is_somewhere(settings):
         return packaged_catalogue()
@@ -139,5 +139,19 @@ def _is_somewhere(settings: Settings) -> bool:
 
 
 def _catalogue(database: Database) -> Catalogue:
-    # A database of an older version has no table for it, or nothing in it.
+    """The catalogue of the database, if its tables are those of this version; what ships in the package else."""
+    try:
+        missing = database.run(pending)
+    except DatabaseTooNew as error:
+        log.warning("the packaged releases have to do: %s", error)
+        return packaged_catalogue()
+    if missing:
+        # It may well have a catalogue, but in which shape only the migrations know. An empty one is nothing to tell of.
+        if len(missing) < len(released()):
+            log.warning(
+                "the packaged releases have to do: the database lacks %s; vmcrawl migrate brings it there",
+                ", ".join(migration.name for migration in missing),
+            )
+        return packaged_catalogue()
+    # Migrated, but nothing was ever taken in.
     return database.run(load_catalogue) if database.run(is_prepared) else packaged_catalogue()
