@@ -147,6 +147,14 @@ def test_history_is_listed_by_run_newest_first(with_history, capsys):
     assert "25%" in shown(capsys, "list")
 
 
+@pytest.mark.parametrize("limit", ["-1", "0", "all"])
+def test_a_limit_that_lets_nothing_through_is_wrong_usage(capsys, limit):
+    with pytest.raises(SystemExit) as ended:
+        main(["history", "list", "--limit", limit])
+    assert ended.value.code == 2
+    assert "--limit" in capsys.readouterr().err
+
+
 def test_one_run_is_listed_by_release(with_history, capsys):
     lines = [json.loads(line) for line in shown(capsys, "list", "--run", "2", "--json").splitlines()]
     assert [(one["version"], one["instances"]) for one in lines] == [("4.5.5", 30), ("4.5.6", 10)]

@@ -33,7 +33,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     which = listing.add_mutually_exclusive_group()
     which.add_argument("--run", type=int, metavar="ID", dest="run_id", help="the releases that this run found")
     which.add_argument("--delays", action="store_true", help="how long fixes took to reach the instances of a branch")
-    listing.add_argument("--limit", type=int, default=50, metavar="N", help="runs (default: 50)")
+    listing.add_argument("--limit", type=_positive, default=50, metavar="N", help="runs (default: 50)")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     listing.set_defaults(run=reading_database(_list))
     bad = actions.add_parser("invalidate", help="mark a day (UTC) as not to be believed")
@@ -41,6 +41,13 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
     bad.add_argument("--undo", action="store_true", help="believe it again")
     bad.set_defaults(run=with_database(_invalidate))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def _list(arguments: argparse.Namespace, database: Database) -> int:
@@ -60,7 +67,7 @@ def _list(arguments: argparse.Namespace, database: Database) -> int:
         values = [_spread(*one) for one in found]
         _write(arguments, values, _SPREAD, [_spread_row(*one) for one in found])
     else:
-        entries = database.run(partial(history.list_history, limit=max(arguments.limit, 0)))
+        entries = database.run(partial(history.list_history, limit=arguments.limit))
         values = [asdict(entry) for entry in entries]
         _write(arguments, values, _ENTRY, [_entry_row(entry) for entry in entries])
     return 0
