@@ -9,6 +9,7 @@ from tests.test_refresh import COMMITS, MAIN, RELEASES, answers, body, facts, he
 from tests.test_sources import ok as answer
 from tests.test_sources import refusal
 from vmcrawl.catalogue import is_patched
+from vmcrawl.cli import main
 from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.migrations import prepare
 from vmcrawl.version import parse_tag
@@ -183,3 +184,20 @@ def test_who_is_limited_does_not_ask_for_commits(upstream, asked, connection, ca
     upstream |= {MAIN: version_rb(2), RELEASES: refusal("429 Too Many Requests", "Retry-After: 60")}
     assert look(capsys, code=75) == "changed"
     assert COMMITS not in asked()
+
+
+def test_of_main_without_a_release_it_is_shown_what_it_carried_and_since_when(upstream, connection, capsys):
+    assert main(["releases", "show", "4.8"]) == 0
+    shown = capsys.readouterr().out
+    assert "2026-08-14 09:45" in shown.split("4.8.0-alpha.1")[1]
+    connection.execute(
+        "INSERT INTO main_ranges (since, release, not_before)"
+        " VALUES ('2026-11-20 12:00Z', '4.8.0-alpha.2', '2026-11-19 12:00Z')"
+    )
+    assert main(["releases", "show", "4.8"]) == 0
+    assert "between 2026-11-19 12:00 and 2026-11-20 12:00" in capsys.readouterr().out
+    known = said(capsys, "releases", "show", "4.8")
+    assert [start["version"] for start in known["main"]] == ["4.8.0-alpha.1", "4.8.0-alpha.2"]
+    # A branch is shown by its releases as soon as it has one.
+    assert main(["releases", "show", "4.7"]) == 0
+    assert "fixes security" in capsys.readouterr().out

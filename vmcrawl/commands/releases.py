@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from functools import partial
 
+from vmcrawl.bumps import MainStart
 from vmcrawl.catalogue import Support
 from vmcrawl.commands.database import reading_database, with_database
 from vmcrawl.commands.day import read_day
@@ -62,12 +63,15 @@ def _show(arguments: argparse.Namespace, database: Database) -> int:
         return 0
     found = [row for row in listed if row.branch == arguments.branch]
     releases = database.run(partial(catalogue.list_releases, branch=arguments.branch))
-    if not found and not releases:
+    main = [start for start in database.run(catalogue.load_main) if start.version.branch == arguments.branch]
+    if not found and not releases and not main:
         log.error("no branch %r is known; vmcrawl releases show lists them", arguments.branch[:40])
         return 1
     if arguments.json:
         known = {"branches": [asdict(row) for row in found], "releases": [asdict(row) for row in releases]}
-        write_json(sys.stdout, known)
+        write_json(sys.stdout, {**known, "main": [_main_fields(start) for start in main]})
+    elif main and not releases:
+        write_table(sys.stdout, ("main, without a release yet", "since"), [_main_row(start) for start in main[::-1]])
     else:
         write_table(
             sys.stdout, ("release", "released", "fixes security", "source"), [_release_row(r) for r in releases]
@@ -96,6 +100,17 @@ def _according_to(row: BranchRow) -> str:
 
 def _release_row(row: ReleaseRow) -> tuple[str, ...]:
     return row.release, str(row.released_on), {True: "yes", False: "no", None: ""}[row.security], row.source
+
+
+def _main_fields(start: MainStart) -> dict[str, object]:
+    return {"version": start.version.release, "since": start.since, "not_before": start.not_before}
+
+
+def _main_row(start: MainStart) -> tuple[str, str]:
+    since = f"{start.since:%Y-%m-%d %H:%M}"
+    if start.not_before:
+        since = f"between {start.not_before:%Y-%m-%d %H:%M} and {since}"
+    return start.version.release, since
 
 
 def _source_lines(states: Sequence[SourceState]) -> Iterator[str]:
