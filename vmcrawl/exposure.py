@@ -25,6 +25,7 @@ class Reading:
     read_on: date = date.min
     #: Of the catalogue it was read with (:func:`vmcrawl.store.catalogue.revision`); the later reading wins.
     revision: int = 0
-    #: Since when a newer release of its branch was there to take; None for what is patched, or where nobody knows.
+    #: Since when there was something newer to take: a release of its branch, for a build of main also the
+    #: fix on main. None for what is patched, or where nobody knows.
     fix_available_on: date | None = None
     exposures: tuple[Exposure, ...] = ()

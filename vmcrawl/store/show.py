@@ -43,7 +43,8 @@ class Sighting:
     branch: str | None
     support: str | None
     patched: bool | None
-    #: Since when there was a newer release of its branch to go to; None for what is patched.
+    #: Since when there was something newer to go to: a release of its branch, for a build of main also the
+    #: fix on main. None for what is patched.
     fix_available_on: date | None
     active_users: int
     first_seen_at: datetime
