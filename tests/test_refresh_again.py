@@ -112,6 +112,29 @@ def test_an_end_of_support_that_security_md_takes_back_is_forgotten(upstream, ca
     assert branch(capsys) == ("previous", None)
 
 
+def stated(connection, name):
+    return connection.execute("SELECT stated_until::text, support FROM branches WHERE branch = %s", [name]).fetchone()
+
+
+def test_an_override_does_not_become_what_a_source_states(upstream, connection, capsys):
+    """A No is no news of a branch that is over, whoever prolongs its support."""
+    told(capsys, "releases", "set-branch", "4.2", "--until", "2099-12-31")
+    said(capsys, "releases", "refresh")
+    told(capsys, "releases", "set-branch", "4.2", "--clear")
+    assert stated(connection, "4.2") == ("2026-01-08", "eol")
+
+
+def test_an_override_does_not_hide_what_a_source_states(upstream, connection, capsys):
+    told(capsys, "releases", "set-branch", "4.6", "--support", "eol")
+    upstream[SUPPORT] = answer(body("SECURITY.md").replace(b"| 4.6.0   | Yes ", b"| 4.6.0   | No "), 'ETag: "no"')
+    assert changes(said(capsys, "releases", "refresh"), "support") == ["4.6"]
+    told(capsys, "releases", "set-branch", "4.6", "--clear")
+    upstream[SUPPORT] = "HTTP/1.1 304 Not Modified", b""
+    said(capsys, "releases", "refresh")
+    until, support = stated(connection, "4.6")
+    assert (until is not None, support) == (True, "eol")
+
+
 def test_security_md_corrects_endoflife_when_it_is_back_and_unchanged(upstream, heads, capsys):
     said(capsys, "releases", "refresh")
     upstream |= {

@@ -111,6 +111,7 @@ class _Now:
     """When, and with what knowledge, an answer is taken in."""
 
     moment: datetime
+    #: Without overrides.
     catalogue: Catalogue
 
 
@@ -164,7 +165,7 @@ class _Asking:
         return Refreshed(tuple(self.asked), tuple(moved), read_anew(self.database, today))
 
     def _take_in(self, source: Source, fetched: Fetched[T], read: _Read[T]) -> Sequence[str]:
-        now = _Now(self.database.now(), self.database.run(catalogue.load_catalogue))
+        now = _Now(self.database.now(), self.database.run(catalogue.load_stated))
         news = _News(_nothing) if fetched.not_modified else read(fetched.items, now)
         etag = fetched.etag if news.heard else ""
         return self.database.run(partial(sources.take_in, name=source, now=now.moment, etag=etag, save=news.save))

@@ -44,6 +44,15 @@ def load_catalogue(connection: psycopg.Connection) -> Catalogue:
         return load(connection)
 
 
+def load_stated(connection: psycopg.Connection) -> Catalogue:
+    """As :func:`load_catalogue`, without overrides: what a source says is compared with what sources have said.
+
+    Otherwise an operator's word would decide what is kept as the source's, and outlive its being taken back.
+    """
+    with one_state(connection):
+        return load(connection, overridden=False)
+
+
 @contextmanager
 def one_state(connection: psycopg.Connection) -> Iterator[None]:
     """Let all that is read see the same state, whoever is refreshing meanwhile; within a transaction, that one's."""
@@ -149,15 +158,16 @@ def list_releases(connection: psycopg.Connection, branch: str | None = None) -> 
     return sorted(rows, key=lambda row: parse_tag(row.release), reverse=True)
 
 
-def load(connection: psycopg.Connection) -> Catalogue:
-    """As :func:`load_catalogue`, within a transaction of the caller."""
+def load(connection: psycopg.Connection, *, overridden: bool = True) -> Catalogue:
+    """As :func:`load_catalogue`, or :func:`load_stated`, within a transaction of the caller."""
     releases = connection.execute("SELECT release, released_on, security FROM releases")
     stated = connection.execute(
         "SELECT b.branch, coalesce(o.supported_until, b.stated_until),"
         " CASE WHEN o.supported_until IS NULL THEN b.stated_source"
         " ELSE concat_ws(': ', 'override', nullif(o.reason, '')) END,"
         " o.support"
-        " FROM branches AS b LEFT JOIN branch_overrides AS o USING (branch)"
+        " FROM branches AS b LEFT JOIN branch_overrides AS o ON o.branch = b.branch AND %s",
+        [overridden],
     ).fetchall()
     # Where nobody knows since when, the earliest moment counts: no build is then said to have a fix that it may lack.
     ranges = connection.execute(
