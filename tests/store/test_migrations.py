@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.store.builders import column, crawl, ok
+from vmcrawl.advisory import packaged_advisories
 from vmcrawl.domain import Domain
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
@@ -20,6 +21,7 @@ RELEASED = {
     "0003_overrides": "bc70db332f9214cbbe77070ae0496febdc4d22b85a5ad3d018123419a6f84907",
     "0004_again": "a513f4494ac551166ce793e7a5f5fb13b664437ee3653601d03070d673afd847",
     "0005_doubts": "e878a4bd9cc7ff54fc58077a85f6c96d6c2fe1ae0f77ea1799736220d0721e83",
+    "0006_corrections": "a6d390b7cf454ff635028f42ee3beef6918d2a304243135e4527b15f6dc0ceaa",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -43,15 +45,27 @@ UPDATE publication SET retention = '5 days';
 INSERT INTO moves SELECT 'a.example', min(id), max(id), now() - interval '1 day' FROM versions;
 INSERT INTO adoption_history VALUES (now(), 1, '4.5', '4.5.6', 1, 16, true);
 INSERT INTO branch_overrides VALUES ('4.4', '2027-01-01', 'why', now());
+INSERT INTO main_ranges (since, release) VALUES
+    ('2026-08-14 09:45:29Z', '4.8.0-alpha.1'), ('2026-10-05 06:30:00Z', '4.8.0-alpha.2'),
+    ('2026-11-01 06:30:00Z', '4.8.0-alpha.3');
+INSERT INTO releases VALUES
+    ('4.5.14', '4.5', '2026-07-27', false, false, 'github', now()),
+    ('4.5.17', '4.5', '2026-09-01', false, false, 'github', now());
+INSERT INTO advisories (ghsa_id, severity, title, ranges, patched, source, changed_at) VALUES
+    ('GHSA-gwhw-gcjx-72v8', 'high', 'Of GitHub', '', '', 'github', now()),
+    ('GHSA-ccpr-m53r-mfwr', 'high', 'Of GitHub', '< 9', '', 'github', now());
+INSERT INTO sources (name, etag, fetched_at) VALUES ('main', '"m"', now());
 """,
     3: """
 INSERT INTO branch_overrides (branch, support, set_at) VALUES ('4.3', 'deprecated', now());
+UPDATE catalogue_state SET snapshot_on = '2026-08-22';
 """,
     4: "UPDATE domains SET trusted_until = now(), nodeinfo_validator = '\"x\"' WHERE domain = 'a.example'",
     5: """
 INSERT INTO sources (name, failed_at, error, retry_at) VALUES ('releases', now(), '429', now());
-INSERT INTO main_ranges (since, release, not_before) VALUES (now(), '4.8.0-alpha.2', now() - interval '1 day');
+INSERT INTO main_ranges (since, release, not_before) VALUES (now(), '4.8.0-alpha.4', now() - interval '1 day');
 """,
+    6: "INSERT INTO main_ranges (since, release) VALUES (now() - interval '1 hour', '4.8.0-alpha.5')",
 }
 
 
@@ -98,6 +112,32 @@ def test_what_an_old_database_holds_is_published_as_before_and_crawled_on(empty_
         assert connection.execute("SELECT from_version, to_version FROM version_changes").fetchall() == [
             ("4.5.6", "4.5.7")
         ]
+
+
+@pytest.mark.parametrize("number", range(2, len(released())))
+def test_what_an_earlier_version_wrote_down_wrongly_is_corrected(empty_database_url: str, number: int):
+    with connect(DatabaseSettings(url=empty_database_url)) as connection:
+        migrate(connection, released()[:number])
+        for version in range(1, number + 1):
+            connection.execute(HELD[version].encode())
+        prepare(connection, timedelta(days=5))
+        doubts = "SELECT release, not_before FROM main_ranges WHERE since BETWEEN '2026-08-14' AND '2026-11-02'"
+        # When they were first seen is not when they began; what the package knows is sure.
+        assert connection.execute(f"{doubts} ORDER BY since".encode()).fetchall() == [
+            ("4.8.0-alpha.1", None),
+            ("4.8.0-alpha.2", datetime(2026, 8, 22, tzinfo=UTC)),
+            ("4.8.0-alpha.3", datetime(2026, 10, 5, 6, 30, tzinfo=UTC)),
+        ]
+        fixes = "SELECT release, security FROM releases WHERE source = 'github' ORDER BY release"
+        assert connection.execute(fixes.encode()).fetchall() == [("4.5.14", True), ("4.5.17", False)]
+        packaged = {one.ghsa_id: one for one in packaged_advisories()}
+        emptied, bare = packaged["GHSA-gwhw-gcjx-72v8"], packaged["GHSA-ccpr-m53r-mfwr"]
+        words = "SELECT title, ranges, patched FROM advisories WHERE source = 'github' ORDER BY ghsa_id DESC"
+        assert connection.execute(words.encode()).fetchall() == [
+            ("Of GitHub", emptied.ranges, emptied.patched),
+            ("Of GitHub", "< 9", bare.patched),
+        ]
+        assert column(connection, "SELECT etag FROM sources WHERE name = 'main'") == [""], "it is to be heard again"
 
 
 def test_of_many_that_start_at_once_one_migrates_and_all_go_on(empty_database_url: str):

@@ -135,8 +135,14 @@ def list_advisories(connection: psycopg.Connection) -> list[AdvisoryRow]:
 
 
 def add_advisories(connection: psycopg.Connection, advisories: Sequence[Advisory], source: str, now: datetime) -> None:
-    """Add advisories, and correct those that are from the same source; for a transaction that holds the lock."""
+    """Add advisories, and correct those that are from the same source; for a transaction that holds the lock.
+
+    Whatever source an advisory is from: ranges and fixed versions that it lacks are filled in.
+    """
     _upsert(connection, advisories, source, now, " AND known.source = excluded.source")
+    connection.execute(
+        _FILL, {name: [getattr(a, name) for a in advisories] for name in ("ghsa_id", "ranges", "patched")}
+    )
 
 
 def _read(published: PublishedAdvisory, ranges: str | None, reason: str | None, catalogue: Catalogue) -> Advisory:
@@ -254,6 +260,14 @@ WHERE (known.cve_id, known.severity, known.score, known.title, known.published, 
       (coalesce(nullif(excluded.cve_id, ''), known.cve_id), coalesce(nullif(excluded.severity, ''), known.severity),
        coalesce(excluded.score, known.score), excluded.title, coalesce(excluded.published, known.published),
        coalesce(nullif(excluded.ranges, ''), known.ranges), coalesce(nullif(excluded.patched, ''), known.patched))
+"""
+_FILL = """
+UPDATE advisories AS known
+SET ranges = coalesce(nullif(known.ranges, ''), said.ranges),
+    patched = coalesce(nullif(known.patched, ''), said.patched)
+FROM unnest(%(ghsa_id)s::text[], %(ranges)s::text[], %(patched)s::text[]) AS said (ghsa_id, ranges, patched)
+WHERE known.ghsa_id = said.ghsa_id
+  AND ((known.ranges = '' AND said.ranges <> '') OR (known.patched = '' AND said.patched <> ''))
 """
 _LIST = """
 WITH touched AS (

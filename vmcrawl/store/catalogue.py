@@ -184,8 +184,16 @@ def load(connection: psycopg.Connection, *, overridden: bool = True) -> Catalogu
 
 
 def add_releases(connection: psycopg.Connection, releases: Iterable[Release], source: str, now: datetime) -> None:
-    """Add releases, and correct those that are from the same source; for a transaction that holds the lock."""
-    _upsert_releases(connection, releases, source, now, _FACTS)
+    """Add releases, and correct those that are from the same source; for a transaction that holds the lock.
+
+    Whatever source a release is from: that it fixes security problems is not undone by one that does not say so.
+    """
+    known = tuple(releases)
+    _upsert_releases(connection, known, source, now, _FACTS)
+    connection.execute(
+        "UPDATE releases SET security = true WHERE release = ANY (%s) AND security IS NOT TRUE",
+        [[release.version.release for release in known if release.security]],
+    )
 
 
 def _remove_releases(connection: psycopg.Connection, listed: Sequence[str], source: str) -> list[str]:
