@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tests.store.builders import NOW, column
-from tests.test_refresh import COMMITS, MAIN, RELEASES, answers, body, facts, healthy, said, serving
+from tests.test_refresh import COMMITS, MAIN, RELEASES, answers, body, facts, healthy, said, serving, told
 from tests.test_sources import ok as answer
 from tests.test_sources import refusal
 from vmcrawl.catalogue import is_patched
@@ -201,3 +201,21 @@ def test_of_main_without_a_release_it_is_shown_what_it_carried_and_since_when(up
     # A branch is shown by its releases as soon as it has one.
     assert main(["releases", "show", "4.7"]) == 0
     assert "fixes security" in capsys.readouterr().out
+
+
+def test_a_limit_on_commits_is_obeyed_shown_and_forgotten_when_they_can_be_had(upstream, asked, connection, capsys):
+    upstream |= {MAIN: version_rb(3), COMMITS: refusal("429 Too Many Requests", "Retry-After: 3600")}
+    for _ in range(3):
+        refreshed = said(capsys, "releases", "refresh", code=75)
+        assert answers(refreshed)["commits"] == "unavailable"
+        (one,) = [one for one in refreshed["sources"] if one["source"] == "commits"]
+        assert datetime.fromisoformat(one["retry_at"]) > datetime.now(UTC) + timedelta(minutes=50)
+    assert asked().count(COMMITS) == 1
+    (shown,) = [line for line in told(capsys, "releases", "show").splitlines() if line.startswith("commits: ")]
+    assert "rate limit" in shown
+    assert "not asked before" in shown
+    connection.execute("UPDATE sources SET retry_at = now() WHERE name = 'commits'")
+    upstream |= commits((3, "2026-09-10T10:00:00Z"), (2, "2026-09-03T10:00:00Z"))
+    assert answers(said(capsys, "releases", "refresh"))["main"] == "changed"
+    assert ranges(connection) == [("4.8.0-alpha.2", "09-03 10:00"), ("4.8.0-alpha.3", "09-10 10:00")]
+    assert connection.execute("SELECT error, retry_at FROM sources WHERE name = 'commits'").fetchall() == [("", None)]

@@ -257,5 +257,6 @@ def test_what_changed_the_version_of_main_is_one_page_of_commits():
 
 @pytest.mark.parametrize("body", [b"{}", b"[{}]", b'[{"commit": {"committer": {"date": "yesterday"}}}]', b"[]"])
 def test_commits_of_another_shape_are_named(body):
-    with Server(routes({COMMITS: ok(body, JSON)}), tls=False) as server, pytest.raises(SourceFailed, match="main: "):
+    answers = routes({COMMITS: ok(body, JSON)})
+    with Server(answers, tls=False) as server, pytest.raises(SourceFailed, match="commits: "):
         fetch_commits(settings_for(server))

@@ -27,6 +27,8 @@ class Source(StrEnum):
     RELEASES = "releases"
     #: ``lib/mastodon/version.rb`` on main.
     MAIN = "main"
+    #: The commits to that file, and the file as they left it.
+    COMMITS = "commits"
     #: SECURITY.md on main.
     SUPPORT = "support"
     ENDOFLIFE = "endoflife"

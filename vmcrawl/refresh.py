@@ -140,8 +140,7 @@ class _Asking:
     ) -> bool:
         """Ask one source and save its answer; False if it failed. ``whole``: also what has not changed there."""
         state = self.state(source)
-        if state.retry_at and self.database.now() < state.retry_at:
-            self._leave_alone(source, state.retry_at)
+        if self._is_left_alone(state):
             return False
         try:
             fetched = fetch(self.settings, "" if whole else state.etag)
@@ -150,11 +149,30 @@ class _Asking:
             self._note(failure)
             return False
         except Implausible as error:
-            self._note(SourceFailed(source, f"what it says has changed its shape: {error}"))
+            self._note(_of_another_shape(source, error))
             return False
         answer = Answer.CHANGED if changes else Answer.UNCHANGED
         self.asked.append(Asked(source, answer, tuple(changes)))
         return True
+
+    def look_up(self, source: Source, find: Callable[[Settings], Sequence[T]]) -> Sequence[T]:
+        """What a source says that others can do without; nothing if it fails.
+
+        A failure is kept as that of any other source, but only a limit is among the answers: later there is more.
+        """
+        if self._is_left_alone(self.state(source)):
+            return ()
+        try:
+            found = find(self.settings)
+        except (SourceFailed, Implausible) as error:
+            failure = error if isinstance(error, SourceFailed) else _of_another_shape(source, error)
+            log.warning("%s; it is done without", failure)
+            self._keep(failure)
+            if failure.retry_at:
+                self.asked.append(_unanswered(failure))
+            return ()
+        self.database.run(partial(sources.take_in, name=source, now=self.database.now(), etag="", save=_nothing))
+        return found
 
     def state(self, source: Source) -> sources.SourceState:
         return self.database.run(partial(sources.state_of, name=source))
@@ -170,23 +188,38 @@ class _Asking:
         etag = fetched.etag if news.heard else ""
         return self.database.run(partial(sources.take_in, name=source, now=now.moment, etag=etag, save=news.save))
 
-    def _leave_alone(self, source: Source, until: datetime) -> None:
+    def _is_left_alone(self, state: sources.SourceState) -> bool:
+        until = state.retry_at
+        if until is None or until <= self.database.now():
+            return False
         detail = f"wants to be left alone until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, so it was not asked"
-        log.warning("%s: %s", source, detail)
-        self.asked.append(Asked(source, Answer.UNAVAILABLE, detail=detail, retry_at=until))
+        log.warning("%s: %s", state.name, detail)
+        self.asked.append(Asked(Source(state.name), Answer.UNAVAILABLE, detail=detail, retry_at=until))
+        return True
 
     def _note(self, failure: SourceFailed) -> None:
         log.error("%s; nothing is changed", failure)
+        self._keep(failure)
+        self.asked.append(_unanswered(failure))
+
+    def _keep(self, failure: SourceFailed) -> None:
         now = self.database.now()
         retry_at = failure.retry_at and min(failure.retry_at, now + _LONGEST_WAIT)
         note = partial(sources.failed, name=failure.source, now=now, error=failure.reason, retry_at=retry_at)
         self.database.run(note)
-        answer = Answer.UNAVAILABLE if failure.temporary else Answer.FAILED
-        self.asked.append(Asked(failure.source, answer, detail=failure.reason, retry_at=failure.retry_at))
+
+
+def _unanswered(failure: SourceFailed) -> Asked:
+    answer = Answer.UNAVAILABLE if failure.temporary else Answer.FAILED
+    return Asked(failure.source, answer, detail=failure.reason, retry_at=failure.retry_at)
 
 
 def _nothing(_: object) -> Sequence[str]:
     return ()
+
+
+def _of_another_shape(source: Source, error: Implausible) -> SourceFailed:
+    return SourceFailed(source, f"what it says has changed its shape: {error}")
 
 
 def _read_releases(items: Sequence[Release], now: _Now) -> _News:
@@ -203,7 +236,7 @@ def _read_main(items: Sequence[Version], now: _Now, asking: _Asking) -> _News:
     bumps: Sequence[Bump] = ()
     limited = any(asked.retry_at for asked in asking.asked)
     if not limited and (not known or known[-1].version != main or known[-1].not_before):
-        bumps = _find_bumps(asking.settings, main, last_sure(known), now)
+        bumps = asking.look_up(Source.COMMITS, partial(_find_bumps, main=main, after=last_sure(known), now=now))
     security = {release.released for release in now.catalogue.releases if release.security}
     told = follow_main(known, main, Looks(now.moment, last), bumps, security)
     heard = told[-1].version == main and told[-1].not_before is None
@@ -211,16 +244,12 @@ def _read_main(items: Sequence[Version], now: _Now, asking: _Asking) -> _News:
 
 
 def _find_bumps(settings: Settings, main: Version, after: datetime | None, now: _Now) -> Sequence[Bump]:
-    """What commits say of main's versions after a moment, oldest first; nothing where they cannot be had."""
-    try:
-        commits = upstream.fetch_commits(settings).items
-        new = [one for one in reversed(commits) if one.at <= now.moment and (after is None or after < one.at)]
-        # Of a single one we know what it led to, without asking.
-        versions = [main] if len(new) == 1 else [upstream.fetch_version_at(settings, commit) for commit in new]
-        refuse_leaps(versions, now.catalogue)
-    except (SourceFailed, Implausible) as error:
-        log.warning("when main was given its version is not known, only when it was seen: %s", error)
-        return ()
+    """What commits say of main's versions after a moment, oldest first; raises SourceFailed or Implausible."""
+    commits = upstream.fetch_commits(settings).items
+    new = [one for one in reversed(commits) if one.at <= now.moment and (after is None or after < one.at)]
+    # Of a single one we know what it led to, without asking.
+    versions = [main] if len(new) == 1 else [upstream.fetch_version_at(settings, commit) for commit in new]
+    refuse_leaps(versions, now.catalogue)
     return [Bump(version, commit.at) for version, commit in zip(versions, new, strict=True)]
 
 

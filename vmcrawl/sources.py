@@ -60,13 +60,13 @@ def fetch_commits(settings: Settings) -> Fetched[Commit]:
     """The newest commits to that file, at most twenty, newest first."""
     commits = f"{settings.sources.github_api}/repos/mastodon/mastodon/commits"
     url = f"{commits}?path=lib/mastodon/version.rb&sha=main&per_page=20"
-    return _fetch(Source.MAIN, settings, url, "", parse_github_commits, pages=1)
+    return _fetch(Source.COMMITS, settings, url, "", parse_github_commits, pages=1)
 
 
 def fetch_version_at(settings: Settings, commit: Commit) -> Version:
     """The version that main had after a commit."""
     url = f"{settings.sources.github_raw}/mastodon/mastodon/{commit.sha}/lib/mastodon/version.rb"
-    (version,) = _fetch(Source.MAIN, settings, url, "", lambda body: (parse_version_rb(_text(body)),)).items
+    (version,) = _fetch(Source.COMMITS, settings, url, "", lambda body: (parse_version_rb(_text(body)),)).items
     return version
 
 
