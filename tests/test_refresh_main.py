@@ -162,6 +162,24 @@ def test_a_main_far_above_all_that_is_known_is_refused(upstream, connection, cap
     assert look(capsys) == "changed"
 
 
+@pytest.mark.parametrize(
+    ("releases", "code", "judged"),
+    [
+        (refusal("500 Oops"), 75, "unavailable"),
+        (refusal("429 Too Many Requests", "Retry-After: 60"), 75, "unavailable"),
+        (answer(b"<html>"), 1, "failed"),
+    ],
+)
+def test_a_main_far_above_what_is_known_may_follow_on_releases_that_are_not_to_be_had_now(
+    upstream, connection, capsys, releases, code, judged
+):
+    before = facts(connection)["main_ranges"]
+    upstream |= {MAIN: version_rb(1, 10), RELEASES: releases}
+    for _ in range(2):
+        assert look(capsys, code=code) == judged
+    assert facts(connection)["main_ranges"] == before
+
+
 def test_edges_that_disagree_are_not_booked(upstream, connection, capsys):
     one = upstream[MAIN]
     upstream[MAIN] = version_rb(2)

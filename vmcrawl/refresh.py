@@ -149,7 +149,7 @@ class _Asking:
             self._note(failure)
             return False
         except Implausible as error:
-            self._note(_of_another_shape(source, error))
+            self._note(self._judge(source, error))
             return False
         answer = Answer.CHANGED if changes else Answer.UNCHANGED
         self.asked.append(Asked(source, answer, tuple(changes)))
@@ -196,6 +196,14 @@ class _Asking:
         log.warning("%s: %s", state.name, detail)
         self.asked.append(Asked(Source(state.name), Answer.UNAVAILABLE, detail=detail, retry_at=until))
         return True
+
+    def _judge(self, source: Source, error: Implausible) -> SourceFailed:
+        # The releases on which main follows may be known as soon as their source is back.
+        if source is Source.MAIN and (Source.RELEASES, Answer.UNAVAILABLE) in [
+            (a.source, a.answer) for a in self.asked
+        ]:
+            return SourceFailed(source, f"{error}, while releases are unavailable", temporary=True)
+        return _of_another_shape(source, error)
 
     def _note(self, failure: SourceFailed) -> None:
         log.error("%s; nothing is changed", failure)
