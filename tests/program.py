@@ -15,6 +15,18 @@ def environment(database_url: str, **more: str) -> dict[str, str]:
     return {**ours, "VMCRAWL_DATABASE_URL": database_url, **more}
 
 
+def patient_environment(database_url: str, config_file: Path) -> dict[str, str]:
+    """For crowds that share the machine with the crawler: their slowness must not look like silence."""
+    return environment(
+        database_url,
+        VMCRAWL_CONFIG=str(config_file),
+        VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
+        VMCRAWL_HTTP_CONNECT_TIMEOUT="3s",
+        VMCRAWL_HTTP_READ_TIMEOUT="2s",
+        VMCRAWL_HTTP_REQUEST_TIMEOUT="4s",
+    )
+
+
 def start(arguments: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
     """Start the program in a process group of its own; its output is piped."""
     command = [sys.executable, "-m", "vmcrawl", *arguments]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import temporary_database
 from tests.fediverse import Reply, Running, Site, demo_crowd, start_fediverse
-from tests.program import environment, vmcrawl
+from tests.program import patient_environment, vmcrawl
 from vmcrawl.outcome import Outcome
 
 
@@ -30,15 +30,7 @@ class Crawled:
 def crawled(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawled]:
     directory: Path = tmp_path_factory.mktemp("fediverse")
     with temporary_database(server_url) as url, start_fediverse(demo_crowd(), directory) as fediverse:
-        # The servers share two cores with the crawler here: their slowness must not look like silence.
-        env = environment(
-            url,
-            VMCRAWL_CONFIG=str(fediverse.config_file),
-            VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
-            VMCRAWL_HTTP_CONNECT_TIMEOUT="3s",
-            VMCRAWL_HTTP_READ_TIMEOUT="2s",
-            VMCRAWL_HTTP_REQUEST_TIMEOUT="4s",
-        )
+        env = patient_environment(url, fediverse.config_file)
         for excluded in (directory / "exclusions.txt").read_text().split():
             assert vmcrawl("domains", "exclude", excluded, env=env).returncode == 0
         assert vmcrawl("domains", "import", str(fediverse.domains_file), env=env).returncode == 0

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import temporary_database
 from tests.fediverse import Running, mixed_crowd, start_fediverse
-from tests.program import environment, vmcrawl
+from tests.program import patient_environment, vmcrawl
 
 _SERVERS = 150
 
@@ -19,14 +19,7 @@ class Twice:
 
     def __init__(self, url: str, fediverse: Running, directory: Path) -> None:
         self.fediverse = fediverse
-        self.env = environment(
-            url,
-            VMCRAWL_CONFIG=str(fediverse.config_file),
-            VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
-            VMCRAWL_HTTP_CONNECT_TIMEOUT="3s",
-            VMCRAWL_HTTP_READ_TIMEOUT="2s",
-            VMCRAWL_HTTP_REQUEST_TIMEOUT="4s",
-        )
+        self.env = patient_environment(url, fediverse.config_file)
         self.run("domains", "import", str(fediverse.domains_file))
         self.first = self._crawl(url)
         self.asked_first = len(fediverse.requests())

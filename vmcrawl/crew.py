@@ -1,11 +1,14 @@
 """The threads of one crawler process: each takes a claim and crawls it from start to finish."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
 
 from vmcrawl.observation import Observation
 from vmcrawl.store.claims import Claim
+
+log = logging.getLogger(__name__)
 
 
 class Crew:
@@ -74,10 +77,11 @@ class Crew:
                 thread = threading.Thread(target=self._work, name=f"crawler-{self._started + 1}", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:
+                except RuntimeError as error:
                     # A limit of the system (pids): it goes on with those that there are, if there are any.
                     if not self._threads:
                         raise
+                    log.warning("no more than %d threads: %s (set crawl.threads lower)", self._threads, error)
                     return
                 self._threads += 1
                 self._started += 1
