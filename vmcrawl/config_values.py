@@ -41,6 +41,9 @@ _NUMBERS = {
     "schedule.jitter": (0, 0.9),
     "publish.max_active_users": (1, 2_000_000_000),
     "publish.history_drop": (0, 1),
+    "exporter.versions": (0, 1_000),
+    "exporter.advisories": (0, 1_000),
+    "exporter.series": (300, 100_000),
 }
 
 
@@ -183,6 +186,12 @@ def _token(text: str) -> str:
     return text
 
 
+def _role(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}|", text):
+        raise ValueError(f"{shown(text)} is not the name of a role: small letters, digits and '_'")
+    return text
+
+
 def _robots_agent(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_-]{1,100}", text):
         raise ValueError(f"{shown(text)} is not a product token: only letters, '_' and '-' (RFC 9309, 2.2.1)")
@@ -214,6 +223,7 @@ _READERS_BY_NAME: dict[str, Callable[[str], object]] = {
     "sources.github_raw": _source,
     "sources.endoflife": _source,
     "sources.token": _token,
+    "exporter.role": _role,
     "log.level": _choice("debug", "info", "warning", "error"),
     "log.format": _choice("text", "json"),
 }

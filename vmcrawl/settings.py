@@ -94,6 +94,18 @@ class SourcesSettings:
 @dataclass(frozen=True, slots=True)
 class ExporterSettings:
     listen: tuple[str, ...] = ("127.0.0.1:9877",)
+    #: As ``DatabaseSettings.url``, for reading only; empty: what ``database`` says.
+    database_url: str = ""
+    #: TLS and basic authentication, in the format of the Prometheus exporter-toolkit; None: neither.
+    web_config_file: Path | None = None
+    #: The database role that a scrape takes on: it may read aggregates, and nothing else.
+    role: str = "vmcrawl_reader"
+    #: Exact releases that are shown, those with most instances first; the rest is ``other``.
+    versions: int = 50
+    #: Advisories that are shown, the newest first.
+    advisories: int = 30
+    #: Exact releases become ``other``, those with fewest instances first, until no more series are served than this.
+    series: int = 500
 
 
 @dataclass(frozen=True, slots=True)
