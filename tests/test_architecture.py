@@ -14,7 +14,7 @@ PACKAGE = ROOT / "vmcrawl"
 PURE = """
     address advisory affected answer builds bumps caching catalogue coding delay document domain duration exclusion
     exposure failure fork instance judgement meaning nodeinfo observation orders outcome pace plausible ranges reading
-    robots schedule settings sight snapshot support target upstream url version wellknown wire
+    robots schedule settings sight snapshot support tally target upstream url version wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from platform import node
 
-from vmcrawl.chronicle import leave_history, memory_of
+from vmcrawl.chronicle import leave_history, memory_of, note_uptakes
 from vmcrawl.domain import Domain
 from vmcrawl.duration import format_duration
 from vmcrawl.knowledge import read_anew
@@ -287,6 +287,7 @@ class _Run:
                 format_duration(memory_of(publish)),
             )
             return RunStatus.PARTIAL
+        note_uptakes(self._database, now)
         return status
 
     def _close(self, status: RunStatus) -> None:

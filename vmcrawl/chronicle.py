@@ -1,12 +1,15 @@
-"""The page of history that a run leaves, or why it leaves none."""
+"""What a run leaves behind: a page of history, or why there is none, and how far fixes have spread."""
 
 from datetime import datetime, timedelta
 from functools import partial
 
+from vmcrawl.delay import read_uptake
 from vmcrawl.settings import PublishSettings
 from vmcrawl.sight import find_gap
 from vmcrawl.store import history
+from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.database import Database
+from vmcrawl.store.uptakes import write_uptakes
 
 
 def memory_of(publish: PublishSettings) -> timedelta:
@@ -26,3 +29,11 @@ def leave_history(database: Database, run_id: int, now: datetime, publish: Publi
     if not gap:
         database.run(partial(history.write_history, run_id=run_id, at=now))
     return gap
+
+
+def note_uptakes(database: Database, now: datetime) -> None:
+    """Note how the newest security release of each branch has been taken up so far."""
+    known = database.run(load_catalogue)
+    adoptions = database.run(partial(history.adoptions, catalogue=known))
+    uptakes = [(adoption, read_uptake(adoption.released_on, adoption.takers)) for adoption in adoptions]
+    database.run(partial(write_uptakes, uptakes=uptakes, now=now))

@@ -29,7 +29,16 @@ class Budget:
     blamed for it. ``clock`` gives seconds that only grow.
     """
 
-    __slots__ = ("_clock", "_domain_end", "_operation", "_request_end", "_stop", "bytes_left", "received")
+    __slots__ = (
+        "_clock",
+        "_domain_end",
+        "_operation",
+        "_request_end",
+        "_stop",
+        "bytes_left",
+        "received",
+        "received_in_all",
+    )
 
     def __init__(
         self, timeout: float, operation: float, stop: threading.Event, clock: Callable[[], float] = time.monotonic
@@ -41,6 +50,7 @@ class Budget:
         self._request_end = self._domain_end
         self.bytes_left: float = math.inf
         self.received = 0
+        self.received_in_all = 0
 
     def start_request(self, timeout: float, max_bytes: int) -> None:
         """Give the next request ``timeout`` seconds, as far as the domain has them, and ``max_bytes`` to receive."""
@@ -69,6 +79,7 @@ class Budget:
     def spend(self, count: int) -> None:
         """Account for ``count`` bytes received; raises :class:`OutOfBytes` beyond the limit."""
         self.received += count
+        self.received_in_all += count
         self.bytes_left -= count
         if self.bytes_left < 0:
             raise OutOfBytes

@@ -103,6 +103,11 @@ class FetchSession:
             self._drop(host)
         self._stay.end()
 
+    @property
+    def received_bytes(self) -> int:
+        """What servers have sent so far, as it came: TLS, heads, and bodies as they were coded."""
+        return self._budget.received_in_all
+
     def get(self, request: Request, turn: Turn | None = None) -> Response:
         """Make one GET; redirects are returned, not followed. A body comes with 2xx only, else the status says all.
 

@@ -76,6 +76,8 @@ class Observation:
     retry_after_seconds: int | None = None
     robots: tuple[RobotsRecord, ...] = ()
     requests: int = 0
+    #: What servers sent, as it came: TLS, heads, and bodies as they were coded.
+    received_bytes: int = 0
     duration_seconds: float = 0.0
     #: Discovery and identity were looked at, too, and not only whether NodeInfo is still what it was.
     confirmed: bool = True

@@ -231,7 +231,8 @@ class Worker:
         with self._client.session(timeout) as session:
             now = self._database.now()
             seen = crawl(claim.domain, session, now, manners, self._memory, self._standards, claim.last)
-        return replace(seen, duration_seconds=time.monotonic() - started)
+            seconds = time.monotonic() - started
+        return replace(seen, received_bytes=session.received_bytes, duration_seconds=seconds)
 
     def _look_up(self, host: str, oldest: datetime) -> KnownHost:
         """Find what other processes have learned of a host; of a domain that is claimed, its claim has brought all."""

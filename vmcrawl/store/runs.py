@@ -68,10 +68,13 @@ def heartbeat(connection: psycopg.Connection, run_id: int, now: datetime, outcom
 def finish_run(
     connection: psycopg.Connection, run_id: int, now: datetime, status: RunStatus, outcomes: Mapping[str, int]
 ) -> None:
-    """Close the run, also one that :func:`close_stale` had given up."""
+    """Close the run, also one that :func:`close_stale` had given up; that one has ended twice, and counts so."""
     connection.execute(
-        "UPDATE runs SET finished_at = %(now)s, heartbeat_at = %(now)s, status = %(status)s,"
-        " crawled = %(crawled)s, outcomes = %(outcomes)s WHERE id = %(run_id)s",
+        "WITH before AS (SELECT status FROM runs WHERE id = %(run_id)s FOR UPDATE), ended AS ("
+        " UPDATE runs SET finished_at = %(now)s, heartbeat_at = %(now)s, status = %(status)s,"
+        " crawled = %(crawled)s, outcomes = %(outcomes)s WHERE id = %(run_id)s)"
+        " INSERT INTO run_endings (status, runs) SELECT %(status)s, 1 FROM before WHERE before.status <> %(status)s"
+        + _ONE_MORE,
         {
             "run_id": run_id,
             "now": now,
@@ -95,8 +98,11 @@ def count_outcomes(connection: psycopg.Connection, run_id: int) -> dict[str, int
 def close_stale(connection: psycopg.Connection, now: datetime) -> list[int]:
     """Close, as ``failed``, the runs whose process must be dead; returns their ids. Their leases end by themselves."""
     rows = connection.execute(
-        "UPDATE runs SET status = 'failed', finished_at = heartbeat_at"
-        " WHERE status = 'running' AND heartbeat_at < %s RETURNING id",
+        "WITH closed AS (UPDATE runs SET status = 'failed', finished_at = heartbeat_at"
+        " WHERE status = 'running' AND heartbeat_at < %s RETURNING id), counted AS ("
+        " INSERT INTO run_endings (status, runs) SELECT 'failed', count(*) FROM closed HAVING count(*) > 0"
+        + _ONE_MORE
+        + ") SELECT id FROM closed",
         [now - SILENCE],
     )
     return sorted(run_id for (run_id,) in rows)
@@ -118,3 +124,6 @@ def recent_runs(connection: psycopg.Connection, limit: int = 10) -> list[Run]:
         Run(id_, started, finished, beat, RunStatus(status), host, planned, crawled, outcomes)
         for id_, started, finished, beat, status, host, planned, crawled, outcomes in rows
     ]
+
+
+_ONE_MORE = " ON CONFLICT (status) DO UPDATE SET runs = run_endings.runs + excluded.runs"

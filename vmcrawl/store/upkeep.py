@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from vmcrawl.store.tallies import fold
+
 #: Much longer than rules are used for, so that hosts that are gone do not pile up.
 _ROBOTS_KEPT = timedelta(days=7)
 _RUNS_KEPT = timedelta(days=400)
@@ -11,7 +13,8 @@ _MOVES_KEPT = timedelta(days=800)
 
 
 def sweep(connection: psycopg.Connection, now: datetime) -> int:
-    """Delete old robots.txt rules, runs and moves, and versions that nobody runs or ran; returns the number of rows.
+    """Delete old robots.txt rules, runs and moves, and versions that nobody runs or ran, and add up what was counted
+    for runs that are over; returns the number of rows.
 
     Meant for the end of a run, once.
     """
@@ -24,7 +27,7 @@ def sweep(connection: psycopg.Connection, now: datetime) -> int:
         "DELETE FROM runs WHERE status <> 'running' AND started_at < %s", [now - _RUNS_KEPT]
     ).rowcount
     moves = connection.execute("DELETE FROM moves WHERE observed_at < %s", [now - _MOVES_KEPT]).rowcount
-    return robots + runs + moves + _sweep_versions(connection)
+    return robots + runs + moves + fold(connection) + _sweep_versions(connection)
 
 
 def _sweep_versions(connection: psycopg.Connection) -> int:
