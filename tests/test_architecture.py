@@ -23,6 +23,7 @@ EDGES = {
     "log": "log",
     "process": "interruption machine",
     "sources": "asker sources",
+    "exporter": "exporter",
 }
 ASSEMBLY = "again batch chronicle crawl crew discovery identity knowledge memory polite pool refresh worker"
 DOORS = "cli commands config config_values __main__"

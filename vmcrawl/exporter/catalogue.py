@@ -1,0 +1,58 @@
+"""What upstream says: where branches stand, their newest releases, and when we last asked."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+import psycopg
+from prometheus_client.metrics_core import Metric
+
+from vmcrawl.exporter.family import OTHER, Gauge, Limits, Numbers, Subject
+
+BRANCH_INFO = Gauge(
+    "vmcrawl_branch_info",
+    "Where a branch of Mastodon stands (main, latest, previous, deprecated, eol, unknown) and its newest release; 1.",
+    ("branch", "support", "latest_version"),
+)
+SUPPORT_END = Gauge(
+    "vmcrawl_branch_support_end_timestamp_seconds",
+    "When the support of a branch ends or has ended, as far as that is known.",
+    ("branch",),
+)
+RELEASED = Gauge(
+    "vmcrawl_release_published_timestamp_seconds",
+    "Start (UTC) of the day on which the newest release of each branch that is not past its end came out.",
+    ("version", "branch"),
+)
+UPDATED = Gauge(
+    "vmcrawl_catalogue_last_update_timestamp_seconds",
+    "When a source of releases, support or advisories last gave a good answer; 0: never.",
+    ("source",),
+)
+
+_BRANCHES = "SELECT branch, support, supported_until, latest_release, latest_released_on FROM branch_states"
+_SOURCES = "SELECT name, fetched_at FROM source_states"
+#: Where none of them was asked yet they are shown as never, so that this can be noticed.
+_ALWAYS = ("releases", "advisories")
+
+
+def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
+    info: Numbers = {(OTHER, "unknown", ""): 1.0}
+    ends: Numbers = {}
+    released: Numbers = {}
+    for branch, support, until, latest, latest_on in connection.execute(_BRANCHES):
+        info[branch, support, latest or ""] = 1.0
+        if until is not None:
+            ends[(branch,)] = _start(until + timedelta(days=1))
+        if latest is not None and latest_on is not None and support != "eol":
+            released[latest, branch] = _start(latest_on)
+    updated: Numbers = {(name,): 0.0 for name in _ALWAYS}
+    for name, fetched_at in connection.execute(_SOURCES):
+        updated[(name,)] = 0.0 if fetched_at is None else fetched_at.timestamp()
+    return [BRANCH_INFO.of(info), SUPPORT_END.of(ends), RELEASED.of(released), UPDATED.of(updated)]
+
+
+def _start(day: date) -> float:
+    return datetime.combine(day, time(), UTC).timestamp()
+
+
+CATALOGUE = Subject("catalogue", (BRANCH_INFO, SUPPORT_END, RELEASED, UPDATED), _read)
