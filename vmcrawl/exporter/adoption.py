@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import psycopg
 from prometheus_client.metrics_core import Metric
@@ -48,20 +49,26 @@ SELECT CASE WHEN known_branch THEN branch END AS branch, patched, software, fork
        sum(instances)::bigint, sum(active_users)::bigint
 FROM adoption GROUP BY 1, 2, 3, 4, 5
 """
-#: Branches that somebody is expected to run: they are shown also while nobody does.
+#: Branches that somebody is expected to run: they are shown also while nobody does. Of the others so many are shown
+#: as most instances run; what is left is not much, and anybody can bring it up.
+_OLD_BRANCHES = 16
 _SUPPORTED = "SELECT branch FROM branch_states WHERE support NOT IN ('eol', 'unknown')"
 
 
 def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
-    zero = {(branch, patched): 0 for (branch,) in connection.execute(_SUPPORTED) for patched in ("true", "false")}
-    instances: Counter[tuple[str, ...]] = Counter(zero)
+    supported = {branch for (branch,) in connection.execute(_SUPPORTED)}
+    rows = connection.execute(_QUERY).fetchall()
+    shown = supported | _most_frequent({row[0] for row in rows} - supported - {None}, rows)
+    instances: Counter[tuple[str, ...]] = Counter(
+        {(name, state): 0 for name in supported for state in ("true", "false")}
+    )
     users = instances.copy()
     software: Counter[tuple[str, ...]] = Counter()
     software_users: Counter[tuple[str, ...]] = Counter()
     channels: Counter[tuple[str, ...]] = Counter({(channel,): 0 for channel in _CHANNELS})
     channel_users = channels.copy()
-    for branch, patched, name, fork, release, number, active in connection.execute(_QUERY):
-        by_branch = (branch or OTHER, _PATCHED[patched])
+    for branch, patched, name, fork, release, number, active in rows:
+        by_branch = (branch if branch in shown else OTHER, _PATCHED[patched])
         by_software = (software_label(name), fork if fork in _FORKS else OTHER)
         by_channel = (channel_of(release),)
         instances[by_branch] += number
@@ -78,6 +85,14 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
         CHANNELS.of(channels),
         CHANNEL_USERS.of(channel_users),
     ]
+
+
+def _most_frequent(branches: set[str], rows: Sequence[tuple[Any, ...]]) -> set[str]:
+    instances = Counter(dict.fromkeys(sorted(branches), 0))
+    for branch, *_, number, _users in rows:
+        if branch in branches:
+            instances[branch] += number
+    return {branch for branch, _ in instances.most_common(_OLD_BRANCHES)}
 
 
 def software_label(name: str | None) -> str:

@@ -15,7 +15,7 @@ BRANCH_INFO = Gauge(
 )
 SUPPORT_END = Gauge(
     "vmcrawl_branch_support_end_timestamp_seconds",
-    "When the support of a branch ends or has ended, as far as that is known.",
+    "When the support of a branch ends, or has ended within the last year; as far as that is known.",
     ("branch",),
 )
 RELEASED = Gauge(
@@ -29,7 +29,11 @@ UPDATED = Gauge(
     ("source",),
 )
 
-_BRANCHES = "SELECT branch, support, supported_until, latest_release, latest_released_on FROM branch_states"
+_BRANCHES = """
+SELECT branch, support, CASE WHEN supported_until > current_date - 366 THEN supported_until END,
+       latest_release, latest_released_on
+FROM branch_states
+"""
 _SOURCES = "SELECT name, fetched_at FROM source_states"
 #: Where none of them was asked yet they are shown as never, so that this can be noticed.
 _ALWAYS = ("releases", "advisories")
