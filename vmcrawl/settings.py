@@ -103,7 +103,7 @@ class ExporterSettings:
     #: Exact releases that are shown, those with most instances first; the rest is ``other``.
     versions: int = 50
     #: Advisories that are shown, the newest first.
-    advisories: int = 30
+    advisories: int = 25
     #: Exact releases become ``other``, those with fewest instances first, until no more series are served than this.
     series: int = 500
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import psycopg
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -96,4 +97,9 @@ class Subject:
 def _labelled(samples: Samples | float | None) -> Samples:
     if samples is None:
         return {}
-    return samples if isinstance(samples, Mapping) else {(): samples}
+    found: Samples = samples if isinstance(samples, Mapping) else {(): samples}
+    for values, number in found.items():
+        # Found here it costs one subject; the client library would find it when it writes, and lose everything.
+        if not (all(isinstance(value, str) for value in values) and isinstance(number, int | float | Decimal)):
+            raise TypeError(f"no sample: {values!r:.200} {number!r:.200}")
+    return found
