@@ -7,7 +7,7 @@ from tests.exporter.numbers import Numbers, scrape
 from tests.exporter.published import prepared, publish
 from tests.store.builders import NOW, crawl, ok
 from vmcrawl.domain import Domain
-from vmcrawl.exporter.adoption import _FORKS, _SOFTWARE
+from vmcrawl.exporter.subjects.adoption import _FORKS, _SOFTWARE
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.store import runs
 from vmcrawl.store.runs import RunStatus

@@ -9,7 +9,7 @@ from tests.exporter.numbers import scrape
 from tests.exporter.published import prepared, publish
 from tests.store.builders import NOW, claim, crawl, failed, ok, start
 from vmcrawl.domain import Domain
-from vmcrawl.exporter.adoption import channel_of, software_label
+from vmcrawl.exporter.subjects.adoption import channel_of, software_label
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.store import runs
 from vmcrawl.store.runs import RunStatus

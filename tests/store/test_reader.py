@@ -1,5 +1,6 @@
 """The role that may read sums and listed instances, and nothing else."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -12,6 +13,7 @@ from vmcrawl.outcome import Outcome
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import migrate
+from vmcrawl.store.reader import let_read
 
 A, B = Domain("a.example"), Domain("b.example")
 
@@ -67,17 +69,39 @@ def test_no_view_it_reads_names_a_server_that_is_not_listed(connection: psycopg.
         assert "b.example" not in str(rows), view
 
 
-def test_who_may_not_make_roles_can_migrate_all_the_same(empty_database_url: str):
-    """The role of a whole server may be there already, or not: either way the tables come."""
+@pytest.fixture
+def plain_owner(empty_database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection of somebody who owns the tables, and may make no roles; the server has none of ours."""
     with psycopg.connect(empty_database_url, autocommit=True) as server:
-        server.execute("DROP ROLE IF EXISTS plain_owner")
+        server.execute("DROP ROLE IF EXISTS plain_owner, some_reader")
         server.execute("CREATE ROLE plain_owner LOGIN")
+        server.execute("GRANT ALL ON SCHEMA public TO plain_owner")
         try:
-            server.execute("GRANT ALL ON SCHEMA public TO plain_owner")
             with connect(DatabaseSettings(url=empty_database_url)) as own:
                 own.execute("SET ROLE plain_owner")
-                assert "0007_counting" in migrate(own)
-                assert column(own, "SELECT tableowner FROM pg_tables WHERE tablename = 'tallies'") == ["plain_owner"]
+                yield own
         finally:
             server.execute("DROP OWNED BY plain_owner")
             server.execute("DROP ROLE plain_owner")
+            if server.execute("SELECT FROM pg_roles WHERE rolname = 'some_reader'").fetchone() is not None:
+                server.execute("DROP OWNED BY some_reader")
+                server.execute("DROP ROLE some_reader")
+
+
+def test_who_may_make_no_roles_can_migrate_all_the_same(plain_owner: psycopg.Connection):
+    assert "0007_counting" in migrate(plain_owner)
+    assert column(plain_owner, "SELECT tableowner FROM pg_tables WHERE tablename = 'tallies'") == ["plain_owner"]
+    assert "permission denied" in let_read(plain_owner, "some_reader")
+
+
+def test_a_role_that_is_made_later_gets_its_rights_with_the_next_migration(plain_owner: psycopg.Connection):
+    migrate(plain_owner)
+    plain_owner.execute("RESET ROLE")
+    plain_owner.execute("CREATE ROLE some_reader")
+    plain_owner.execute("SET ROLE plain_owner")
+    # It can read; only that plain_owner becomes it is for others to allow.
+    assert "some_reader" in let_read(plain_owner, "some_reader")
+    assert column(plain_owner, "SELECT has_table_privilege('some_reader', 'adoption', 'SELECT')") == [True]
+    assert column(plain_owner, "SELECT has_table_privilege('some_reader', 'sightings', 'SELECT')") == [False]
+    plain_owner.execute("RESET ROLE")
+    assert let_read(plain_owner, "some_reader") == ""

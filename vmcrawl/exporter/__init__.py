@@ -1,1 +1,1 @@
-"""The Prometheus exporter: one module per subject, with its SQL, its metrics and their HELP."""
+"""The Prometheus exporter: what it reads, and how it serves that."""

@@ -12,16 +12,16 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from vmcrawl.exporter.adoption import ADOPTION
-from vmcrawl.exporter.catalogue import CATALOGUE
-from vmcrawl.exporter.delays import DELAYS
-from vmcrawl.exporter.exposure import EXPOSURE
 from vmcrawl.exporter.family import Gauge, Limits, Numbers, Subject
-from vmcrawl.exporter.queue import QUEUE
-from vmcrawl.exporter.runs import RUN_HISTORY
 from vmcrawl.exporter.snapshot import DatabaseDown, OutOfTime, QueryFailed, Snapshot, take_snapshot
-from vmcrawl.exporter.versions import VERSIONS
-from vmcrawl.exporter.work import WORK
+from vmcrawl.exporter.subjects.adoption import ADOPTION
+from vmcrawl.exporter.subjects.catalogue import CATALOGUE
+from vmcrawl.exporter.subjects.delays import DELAYS
+from vmcrawl.exporter.subjects.exposure import EXPOSURE
+from vmcrawl.exporter.subjects.queue import QUEUE
+from vmcrawl.exporter.subjects.runs import RUN_HISTORY
+from vmcrawl.exporter.subjects.versions import VERSIONS
+from vmcrawl.exporter.subjects.work import WORK
 from vmcrawl.settings import ExporterSettings
 
 log = logging.getLogger(__name__)

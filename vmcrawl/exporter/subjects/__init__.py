@@ -1,0 +1,1 @@
+"""One module per subject: its SQL, its metric families, their HELP."""

@@ -1,0 +1,27 @@
+"""The role that may read what is published, and nothing else: for the exporter, Grafana and whoever else only looks."""
+
+import psycopg
+from psycopg import errors, sql
+
+
+def let_read(connection: psycopg.Connection, role: str) -> str:
+    """Make ``role``, if it is not there, and let it read sums and ``public_instances``; returns why that failed.
+
+    Meant to be called with each migration: what was not allowed once may be allowed now, or the role may have been
+    made by somebody who may.
+    """
+    name = sql.Identifier(role)
+    try:
+        with connection.transaction():
+            if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
+            connection.execute("SELECT grant_reading(%s)", [role])
+    except (errors.InsufficientPrivilege, errors.DuplicateObject, errors.UniqueViolation) as error:
+        return " ".join(str(error).split())
+    try:
+        # So that whoever migrates can also take it on.
+        with connection.transaction():
+            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+    except psycopg.Error as error:
+        return " ".join(str(error).split())
+    return ""
