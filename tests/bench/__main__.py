@@ -10,6 +10,7 @@ from functools import partial
 from tests.bench.crowd import Crowd, Kind, all_healthy, real_mix, with_chain
 from tests.bench.floor import FOUR, ONE, floor
 from tests.bench.scale import dead, killed, rivals
+from tests.bench.scrape import scrape
 from tests.bench.stage import Stage, Usage, make_due, set_stage
 from tests.bench.webserver import NoWebServer
 
@@ -129,6 +130,7 @@ _PARTS: dict[str, Callable[[Stage, int, int], None]] = {
     "dead": lambda stage, size, _: dead(stage, size),
     "rivals": lambda stage, size, _: rivals(stage, size),
     "killed": lambda stage, size, _: killed(stage, size),
+    "scrape": scrape,
 }
 
 
