@@ -14,7 +14,7 @@ PACKAGE = ROOT / "vmcrawl"
 PURE = """
     address advisory affected answer builds bumps caching catalogue coding delay document domain duration exclusion
     exposure failure fork instance judgement meaning nodeinfo observation orders outcome pace plausible ranges reading
-    robots schedule settings sight snapshot support tally target upstream url version wellknown wire
+    robots schedule settings sight snapshot support tally target upstream url version webconfig wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",
@@ -26,10 +26,11 @@ EDGES = {
     "exporter": "exporter",
 }
 ASSEMBLY = "again batch chronicle crawl crew discovery identity knowledge memory polite pool refresh worker"
-DOORS = "cli commands config config_values __main__"
+DOORS = "cli commands config config_values webfile __main__"
 
 OWNERS = {
     "argparse": "cli commands",
+    "bcrypt": "exporter",
     "defusedxml": "wellknown",
     "httptools": "answer",
     "idna": "domain",
@@ -42,11 +43,11 @@ OWNERS = {
     "requests": "asker",
     "rich": "commands",
     "signal": "interruption pool worker",
-    "socket": "address connection dial embedded tls",
-    "ssl": "asker connection failure fetch tls",
+    "socket": "address connection dial embedded exporter tls",
+    "ssl": "asker connection exporter failure fetch tls",
     "subprocess": "embedded",
     "urllib3": "asker",
-    "yaml": "config",
+    "yaml": "config webfile",
 }
 
 NOT_PURE = {"asyncio", "logging", "os", "random", "secrets", "shutil", "socketserver", "tempfile", "time"}

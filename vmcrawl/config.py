@@ -66,6 +66,36 @@ def load_config(
     return replace(settings, **sections)
 
 
+def yaml_text(path: Path) -> str:
+    """The text of a file of settings; raises :class:`ConfigError`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(f"{path}: larger than {_LARGEST_FILE >> 10} KiB")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def yaml_root(path: Path, text: str) -> yaml.Node | None:
+    """The tree of a file of settings, which cannot grow beyond its text; raises :class:`ConfigError`."""
+    try:
+        _check_tokens(path, text)
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{yaml_line(path, error.problem_mark)}: not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def yaml_line(path: Path, mark: yaml.Mark | None) -> str:
+    """Where something stands, for a message."""
+    return f"{path}, line {mark.line + 1}" if mark else str(path)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One value as it was written somewhere, or what is wrong with that place."""
@@ -128,7 +158,7 @@ def _written(value: object) -> Written:
 
 
 def _from_file(path: Path) -> Iterator[_Entry]:
-    for place, section, block in _pairs(path, _root(path)):
+    for place, section, block in _pairs(path, yaml_root(path, yaml_text(path))):
         if block is None:
             yield _Entry(place, problem=section)
         elif section not in _known():
@@ -143,11 +173,11 @@ def _pairs(path: Path, node: yaml.Node | None, section: str = "") -> Iterator[tu
     if node is None or _is_empty(node):
         return
     if not isinstance(node, yaml.MappingNode):
-        yield _line(path, node.start_mark), f"{section or 'the file'} expects keys, each with a value", None
+        yield yaml_line(path, node.start_mark), f"{section or 'the file'} expects keys, each with a value", None
         return
     seen = set()
     for key, value in node.value:
-        place = _line(path, key.start_mark)
+        place = yaml_line(path, key.start_mark)
         if not isinstance(key, yaml.ScalarNode):
             yield place, "a key must be a plain word", None
         elif key.value in seen:
@@ -171,35 +201,12 @@ def _is_empty(node: yaml.Node) -> bool:
     return node.tag == "tag:yaml.org,2002:null"
 
 
-def _line(path: Path, mark: yaml.Mark | None) -> str:
-    return f"{path}, line {mark.line + 1}" if mark else str(path)
-
-
-def _root(path: Path) -> yaml.Node | None:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-        if len(content) > _LARGEST_FILE:
-            raise ConfigError(f"{path}: larger than {_LARGEST_FILE >> 10} KiB")
-        text = content.decode("utf-8-sig")
-        _check_tokens(path, text)
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{_line(path, error.problem_mark)}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-
-
 def _check_tokens(path: Path, text: str) -> None:
     depth = 0
     for token in yaml.scan(text, Loader=yaml.SafeLoader):
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
         if depth > 10:  # Each further storey makes the scanner slower.
-            raise ConfigError(f"{_line(path, token.start_mark)}: nested too deeply")
+            raise ConfigError(f"{yaml_line(path, token.start_mark)}: nested too deeply")
         # An alias lets a small file grow without end ("billion laughs"), and nothing here needs one.
         if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
-            raise ConfigError(f"{_line(path, token.start_mark)}: anchors, aliases and tags are refused")
+            raise ConfigError(f"{yaml_line(path, token.start_mark)}: anchors, aliases and tags are refused")
