@@ -1,0 +1,69 @@
+"""The connections that are open just now, and until when each may be."""
+
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """A connection: its socket, which TLS replaces, and the moment (monotonic) at which it is ended."""
+
+    sock: socket.socket
+    until: float
+
+
+class Visits:
+    """All that touches a socket from another thread than its own, and all that replaces or closes it, is done under
+    one lock: its number could be another's by then."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[Visit] = set()
+
+    def add(self, visit: Visit, most: int) -> bool:
+        """Whether there was room for it."""
+        with self._lock:
+            if len(self._open) >= most:
+                return False
+            self._open.add(visit)
+            return True
+
+    def secure(self, visit: Visit, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """Put TLS around the socket; the handshake is still to be done."""
+        with self._lock:
+            secured = context.wrap_socket(visit.sock, server_side=True, do_handshake_on_connect=False)
+            visit.sock = secured
+            return secured
+
+    def extend(self, visit: Visit, time_from_now: timedelta) -> None:
+        with self._lock:
+            visit.until = time.monotonic() + time_from_now.total_seconds()
+            visit.sock.settimeout(time_from_now.total_seconds())
+
+    def remove(self, visit: Visit) -> None:
+        with self._lock:
+            self._open.discard(visit)
+            visit.sock.close()
+
+    def end_overdue(self, now: float) -> None:
+        with self._lock:
+            for visit in self._open:
+                if visit.until < now:
+                    _end(visit.sock)
+
+    def end_all(self) -> None:
+        with self._lock:
+            for visit in self._open:
+                _end(visit.sock)
+
+
+def _end(sock: socket.socket) -> None:
+    """Make the thread that waits for the socket wake up with an error; it closes the socket then."""
+    with suppress(OSError):
+        # Of the class above: that of an SSLSocket forgets that there is TLS, and its thread would go on without.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
