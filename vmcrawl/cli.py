@@ -16,6 +16,7 @@ from vmcrawl.commands import (
     classify,
     crawl,
     domains,
+    exporter,
     history,
     migrate,
     releases,
@@ -32,7 +33,7 @@ from vmcrawl.store.migrations import DatabaseTooNew
 
 log = logging.getLogger(__name__)
 
-_COMMANDS = (crawl, check, show, status, domains, releases, advisories, classify, history, migrate)
+_COMMANDS = (crawl, check, show, status, domains, releases, advisories, classify, history, exporter, migrate)
 
 #: 128 and SIGPIPE.
 _BROKEN_PIPE = 141

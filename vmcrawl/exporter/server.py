@@ -76,6 +76,7 @@ class Server:
         self._rules = rules
         self._limits = limits
         self._visits = Visits()
+        self._is_full = False
         self._bell, self._ear = socket.socketpair()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._accept_until_the_bell, name="accept", daemon=True)
@@ -125,9 +126,13 @@ class Server:
             return
         visit = Visit(sock, time.monotonic() + self._limits.request.total_seconds())
         if not self._visits.add(visit, self._limits.connections):
-            log.warning("%s is turned away: %d connections are open", shown_address(peer), self._limits.connections)
+            # Once, or a flood of connections would be one of lines, too.
+            if not self._is_full:
+                log.warning("%d connections are open; more are turned away", self._limits.connections)
+            self._is_full = True
             sock.close()
             return
+        self._is_full = False
         name = f"connection {shown_address(peer)}"
         try:
             threading.Thread(target=self._serve, args=(visit, peer, name), name=name, daemon=True).start()
