@@ -3,12 +3,14 @@
 import argparse
 import logging
 import os
+import platform
 from dataclasses import replace
 from pathlib import Path
 
+from vmcrawl import __version__
 from vmcrawl.commands.database import opened
 from vmcrawl.exporter.listening import BadListenAddress, CannotListen, listen, shown_address
-from vmcrawl.exporter.process import process_registry
+from vmcrawl.exporter.scrape import Build, Exporter
 from vmcrawl.exporter.server import serving
 from vmcrawl.exporter.tls import Rules
 from vmcrawl.exporter.web import Registries, make_app
@@ -71,7 +73,7 @@ def _serve(settings: Settings, rules: Rules) -> int:
     # Nothing is asked of the database here: it may well come later than we do.
     with (
         opened(_for_reading(settings)) as ready,
-        serving(listeners, make_app(_registry(ready), rules), rules) as server,
+        serving(listeners, make_app(_registries(ready), rules), rules) as server,
     ):
         for listener in listeners:
             log.info("listening on %s://%s/metrics", scheme, shown_address(listener.getsockname()))
@@ -79,9 +81,10 @@ def _serve(settings: Settings, rules: Rules) -> int:
     return 1
 
 
-def _registry(settings: Settings) -> Registries:
-    """THE PLACE where the metrics of the database come in: what this returns is called for each scrape."""
-    return process_registry
+def _registries(settings: Settings) -> Registries:
+    # Of an image it is known at build time; nobody else has to say.
+    build = Build(__version__, os.environ.get("VMCRAWL_REVISION") or "unknown", platform.python_version())
+    return Exporter(settings.exporter, settings.database.url, build).registry
 
 
 def _for_reading(settings: Settings) -> Settings:
