@@ -58,7 +58,7 @@ def test_a_signal_ends_it_at_once_also_with_connections_open(number, code):
         socket.create_connection(("127.0.0.1", port)) as open_one,
     ):
         open_one.sendall(b"GET /metrics HTTP/1.1\r\n")
-        assert ask(port)[0] == 200
+        assert ask(port, "/-/healthy")[0] == 200
         started = time.monotonic()
         process.send_signal(number)
         assert process.wait(20) == code
