@@ -18,6 +18,7 @@ from tests.exporter.certificates import Issuer
 from tests.exporter.clients import ask, trusting
 from tests.exporter.test_server import free_port
 from tests.program import environment, start, vmcrawl
+from tests.prometheus import needed
 from tests.servers import eventually
 
 #: Nobody listens there: the exporter is up all the same.
@@ -89,8 +90,7 @@ def test_it_speaks_tls_if_the_web_configuration_says_so(tmp_path):
 
 
 def test_a_real_prometheus_scrapes_it_by_tls_with_a_certificate_and_a_password(tmp_path):
-    if not shutil.which("prometheus"):
-        pytest.skip("prometheus is not here (Debian's package prometheus)")
+    needed("prometheus")
     issuer = Issuer()
     issuer.leaf("127.0.0.1").write(tmp_path)
     issuer.leaf("prometheus.example", client=True).write(tmp_path, "client")

@@ -1,5 +1,4 @@
 import contextlib
-import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exporter.certificates import Issuer
+from tests.prometheus import needed
 from vmcrawl.config import ConfigError
 from vmcrawl.exporter.tls import Rules
 from vmcrawl.webconfig import InvalidWebConfig, RateLimit, TlsConfig, WebConfig, parse_web_config
@@ -123,9 +123,10 @@ def written(tmp_path):
 
 
 def promtool_accepts(path):
-    if not shutil.which("promtool"):
-        pytest.skip("promtool is not here (Debian's package prometheus)")
-    return subprocess.run(["promtool", "check", "web-config", path], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([needed("promtool"), "check", "web-config", path], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def we_accept(path):

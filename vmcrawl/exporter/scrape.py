@@ -38,6 +38,9 @@ DURATION = Gauge(
     "vmcrawl_scrape_collector_duration_seconds", "How long this scrape took to read the subject.", ("collector",)
 )
 
+#: What it says of itself.
+OWN = (BUILD_INFO, DATABASE_UP, SUCCESS, DURATION)
+
 #: process_* and python_info of prometheus_client, at most.
 _OF_THE_PROCESS = 12
 
@@ -88,7 +91,7 @@ class Exporter:
 
     def describe(self) -> Iterator[Metric]:
         """All families but those of the process, without samples."""
-        for own in (BUILD_INFO, DATABASE_UP, SUCCESS, DURATION):
+        for own in OWN:
             yield own.of(None)
         for subject in self._subjects:
             for family in subject.families:
