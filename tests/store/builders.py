@@ -78,3 +78,19 @@ def crawl(connection: psycopg.Connection, *batch: Result, holder: str = "me") ->
 def column(connection: psycopg.Connection, query: str, *parameters: object) -> list[object]:
     """The first column of a query's answer."""
     return [row[0] for row in connection.execute(query.encode(), parameters)]
+
+
+def leave_page(
+    connection: psycopg.Connection,
+    run_id: int,
+    at: datetime,
+    *rows: tuple[str, str, bool | None, int, int],
+    invalid: bool = False,
+) -> None:
+    """Write what a run left in ``adoption_history``: branch, release, patched, instances and active users of each."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO adoption_history (at, run_id, branch, version, patched, instances, active_users, invalid)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [(at, run_id, *row, invalid) for row in rows],
+        )
