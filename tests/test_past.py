@@ -26,7 +26,7 @@ def stretches(pages: Sequence[tuple[int, Page]]) -> list[Stretch]:
             labels,
             begins,
             begins + KEPT if after is None else min(after, begins + KEPT),
-            after is not None and after <= begins + KEPT,
+            after,
             page[labels],
         )
         for labels in (B, A)
@@ -63,6 +63,12 @@ def test_a_series_that_fades_has_no_zero():
     assert [value for _, _, value in drawn([(0, {A: 5}), (3_000, {B: 5})])] == [5] * 10
 
 
+def test_it_has_one_if_the_next_page_came_before_anybody_could_see_that_it_had_faded():
+    fades = 300 + KEPT
+    assert drawn([(300, {A: 5}), (fades + 250, {B: 5})])[-1] == (A, fades - 300, 5)
+    assert drawn([(250, {A: 5}), (fades - 20, {B: 5})])[-1] == (A, fades, 0)
+
+
 def test_of_several_pages_between_two_instants_the_last_one_is_seen():
     assert drawn([(10, {A: 1}), (20, {B: 2}), (20, {A: 3})], Window(0, 301, 300)) == [(A, 300, 3)]
     assert drawn([(0, {A: 1}), (310, {B: 2}), (320, {A: 3})], Window(0, 601, 300)) == [
@@ -85,7 +91,7 @@ def test_nothing_is_drawn_outside_of_the_window():
 
 
 def test_points_of_a_stretch_come_as_a_range_however_long_it_is():
-    (points,) = draw([Stretch(A, 0, 10**12, False, 1)], Window(0, 10**12, 1))
+    (points,) = draw([Stretch(A, 0, 10**12, None, 1)], Window(0, 10**12, 1))
     assert points == Points(A, range(10**12), 1)
 
 

@@ -13,12 +13,16 @@ PATCHED: dict[bool | None, str] = {True: "true", False: "false", None: "unknown"
 
 
 def known_branches(catalogue: Catalogue) -> frozenset[str]:
-    """The branches that may be named: those that upstream has released, has in development, or states a support of."""
-    return frozenset({branch.name for branch in catalogue.branches} | set(known_releases(catalogue).values()))
+    """The branches that may be named; the view ``adoption`` marks the same ones as ``known_branch``."""
+    return frozenset(branch.name for branch in catalogue.branches)
 
 
 def known_releases(catalogue: Catalogue) -> dict[str, str]:
-    """The releases that may be named, with the branch of each: what upstream has released, and what main has been."""
+    """The releases that may be named, with their known branches: what upstream has released, and what main has been.
+
+    The view ``adoption`` marks the same ones as ``known_release``.
+    """
     versions = [release.version for release in catalogue.releases]
     versions += [known.version for known in catalogue.main_ranges]
-    return {version.release: version.branch for version in versions}
+    branches = known_branches(catalogue)
+    return {version.release: version.branch for version in versions if version.branch in branches}

@@ -17,8 +17,8 @@ class Stretch:
     begins: int
     #: It does not hold at this moment any more.
     ends: int
-    #: It ended because another run had been; False: for want of one.
-    followed: bool
+    #: When the next run ended, which may be later; None: there has been none.
+    followed_at: int | None
     value: int
 
 
@@ -66,9 +66,15 @@ def draw(stretches: Iterable[Stretch], window: Window) -> Iterator[Points]:
         assert stretch is not None
         instants = window.instants(stretch.begins, stretch.ends)
         yield Points(stretch.labels, window.clip(instants), stretch.value)
-        if stretch.followed and not (after and _goes_on(after, stretch.labels, instants.stop, window)):
-            end = range(instants.stop, instants.stop + window.step, window.step)
+        end = range(instants.stop, instants.stop + window.step, window.step)
+        goes_on = after and _goes_on(after, stretch.labels, end.start, window)
+        if _is_followed(stretch, end.start, window) and not goes_on:
             yield Points(stretch.labels, window.clip(end), 0)
+
+
+def _is_followed(stretch: Stretch, instant: int, window: Window) -> bool:
+    """Whether the next run is what the instant after the last one of a stretch shows."""
+    return stretch.followed_at is not None and window.instants(stretch.followed_at, instant + 1).start == instant
 
 
 def _goes_on(after: Stretch, labels: tuple[str, ...], instant: int, window: Window) -> bool:

@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from vmcrawl.exporter.subjects import adoption, versions
 from vmcrawl.exporter.openmetrics import END, is_label_name, write_family
+from vmcrawl.exporter.subjects import adoption, versions
 from vmcrawl.past import Points
 
 SCRAPE = {"job": "vmcrawl", "instance": "history"}
@@ -13,7 +13,11 @@ SCRAPE = {"job": "vmcrawl", "instance": "history"}
 def test_a_text_is_read_back_as_what_was_written():
     points = [Points(("4.5", "true"), range(600, 1_201, 300), 7), Points(("other", "unknown"), range(300, 301, 300), 0)]
     (family,) = text_string_to_metric_families("".join([*write_family(adoption.INSTANCES, points, SCRAPE), END]))
-    assert (family.name, family.type, family.documentation) == (adoption.INSTANCES.name, "gauge", adoption.INSTANCES.help)
+    assert (family.name, family.type, family.documentation) == (
+        adoption.INSTANCES.name,
+        "gauge",
+        adoption.INSTANCES.help,
+    )
     assert [(dict(s.labels), s.timestamp and float(s.timestamp), s.value) for s in family.samples] == [
         *(({"branch": "4.5", "patched": "true", **SCRAPE}, instant, 7) for instant in (600, 900, 1200)),
         ({"branch": "other", "patched": "unknown", **SCRAPE}, 300, 0),

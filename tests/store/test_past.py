@@ -49,9 +49,9 @@ def test_releases_of_a_branch_are_summed_and_a_page_lasts_until_the_next(connect
     leave_page(connection, 2, at(1), ("4.5", "4.5.6", False, 2, 20), ("4.5", "4.5.7", True, 4, 40))
     hour = BEGIN + 3_600
     assert by_branch(connection) == [
-        Stretch(("4.5", "false"), hour, hour + 3 * DAY, False, 2),
-        Stretch(("4.5", "true"), BEGIN, hour, True, 5),
-        Stretch(("4.5", "true"), hour, hour + 3 * DAY, False, 4),
+        Stretch(("4.5", "false"), hour, hour + 3 * DAY, None, 2),
+        Stretch(("4.5", "true"), BEGIN, hour, hour, 5),
+        Stretch(("4.5", "true"), hour, hour + 3 * DAY, None, 4),
     ]
     assert [stretch.value for stretch in by_branch(connection, "active_users")] == [20, 50, 40]
 
@@ -60,8 +60,8 @@ def test_a_page_without_a_next_one_within_the_retention_lasts_for_the_retention(
     connection.execute("UPDATE publication SET retention = '12 hours'")
     for run_id, hours in enumerate((0, 12, 24.5), 1):
         leave_page(connection, run_id, at(hours), ("4.5", "4.5.6", True, 1, 1))
-    spans = [(s.begins - BEGIN, s.ends - BEGIN, s.followed) for s in by_branch(connection)]
-    assert spans == [(0, 43_200, True), (43_200, 86_400, False), (88_200, 131_400, False)]
+    spans = [(s.begins - BEGIN, s.ends - BEGIN, s.followed_at and s.followed_at - BEGIN) for s in by_branch(connection)]
+    assert spans == [(0, 43_200, 43_200), (43_200, 86_400, 88_200), (88_200, 131_400, None)]
 
 
 def test_a_page_that_is_not_believed_is_none_and_the_one_before_lasts_on(connection: psycopg.Connection):

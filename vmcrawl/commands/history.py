@@ -1,4 +1,4 @@
-"""``vmcrawl history``: adoption at the end of each run, days that do not count, and how fast fixes spread."""
+"""``vmcrawl history``: adoption at the end of each run, days that do not count, how fast fixes spread, its export."""
 
 import argparse
 import logging
@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 
+from vmcrawl.commands import export
 from vmcrawl.commands.database import reading_database, with_database
 from vmcrawl.commands.day import read_day
 from vmcrawl.commands.display import write_json, write_table
@@ -27,7 +28,7 @@ _SPREAD = (
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command and its actions."""
-    parser = commands.add_parser("history", help="adoption over time: list, invalidate")
+    parser = commands.add_parser("history", help="adoption over time: list, invalidate, export")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="what each run found, newest first")
     which = listing.add_mutually_exclusive_group()
@@ -41,6 +42,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
     bad.add_argument("--undo", action="store_true", help="believe it again")
     bad.set_defaults(run=with_database(_invalidate))
+    export.configure(actions)
 
 
 def _positive(text: str) -> int:

@@ -12,9 +12,6 @@ from prometheus_client.metrics_core import Metric
 Samples = Mapping[tuple[str, ...], float]
 Numbers = dict[tuple[str, ...], float]
 
-#: What stands for all that has no name of its own, so that no stranger can add a label value.
-OTHER = "other"
-
 
 @dataclass(frozen=True, slots=True)
 class Gauge:

@@ -76,10 +76,9 @@ class Past:
 # A page from before the window may hold within it, and one that ends at its very beginning leaves its 0 there.
 _PAGES = """
 WITH pages AS MATERIALIZED (
-    SELECT run_id, at, begins, least(follows, begins + kept) AS ends,
-           coalesce(follows <= begins + kept, false) AS followed
+    SELECT run_id, at, begins, least(followed_at, begins + kept) AS ends, followed_at
     FROM (
-        SELECT run_id, at, begins, kept, lead(begins) OVER (ORDER BY at, run_id) AS follows
+        SELECT run_id, at, begins, kept, lead(begins) OVER (ORDER BY at, run_id) AS followed_at
         FROM (
             SELECT run_id, max(at) AS at, ceil(extract(epoch FROM max(at)))::bigint AS begins,
                    ceil(extract(epoch FROM p.retention))::bigint AS kept
@@ -94,10 +93,10 @@ WITH pages AS MATERIALIZED (
 
 def _counted(measure: Measure, first: str, second: str, known: str = "") -> str:
     return f"""{_PAGES}
-    SELECT {first} AS first, {second} AS second, pages.begins, pages.ends, pages.followed,
+    SELECT {first} AS first, {second} AS second, pages.begins, pages.ends, pages.followed_at,
            coalesce(sum({measure}), 0)::bigint
     FROM pages JOIN adoption_history AS h USING (run_id) {known}
-    GROUP BY 1, 2, pages.begins, pages.ends, pages.followed, pages.at, run_id
+    GROUP BY 1, 2, pages.begins, pages.ends, pages.followed_at, pages.at, run_id
     ORDER BY 1, 2, pages.at, run_id
     """
 

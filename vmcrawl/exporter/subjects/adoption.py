@@ -7,8 +7,9 @@ from typing import Any
 import psycopg
 from prometheus_client.metrics_core import Metric
 
-from vmcrawl.exporter.family import OTHER, Gauge, Limits, Subject
+from vmcrawl.exporter.family import Gauge, Limits, Subject
 from vmcrawl.fork import MARKS, MASTODON_NUMBERS, OWN_NUMBERS, UPSTREAM_ONLY
+from vmcrawl.labels import OTHER, PATCHED
 
 _USERS = "Monthly active users, as servers report them, of published instances"
 
@@ -42,7 +43,6 @@ _FORKS = {
     *(fork for names in (MASTODON_NUMBERS, OWN_NUMBERS, UPSTREAM_ONLY, MARKS) for fork in names.values() if fork),
     *("vanilla", "custom"),
 }
-_PATCHED = {True: "true", False: "false", None: "unknown"}
 
 _QUERY = """
 SELECT CASE WHEN known_branch THEN branch END AS branch, patched, software, fork, release,
@@ -68,7 +68,7 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
     channels: Counter[tuple[str, ...]] = Counter({(channel,): 0 for channel in _CHANNELS})
     channel_users = channels.copy()
     for branch, patched, name, fork, release, number, active in rows:
-        by_branch = (branch if branch in shown else OTHER, _PATCHED[patched])
+        by_branch = (branch if branch in shown else OTHER, PATCHED[patched])
         by_software = (software_label(name), fork if fork in _FORKS else OTHER)
         by_channel = (channel_of(release),)
         instances[by_branch] += number

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import psycopg
 from prometheus_client.metrics_core import Metric
 
-from vmcrawl.exporter.family import OTHER, Gauge, Limits, Numbers, Subject
+from vmcrawl.exporter.family import Gauge, Limits, Numbers, Subject
+from vmcrawl.labels import OTHER
 
 BRANCH_INFO = Gauge(
     "vmcrawl_branch_info",

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import psycopg
 from prometheus_client.metrics_core import Metric
 
-from vmcrawl.exporter.family import OTHER, Gauge, Limits, Numbers, Subject
+from vmcrawl.exporter.family import Gauge, Limits, Numbers, Subject
+from vmcrawl.labels import OTHER
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 
 DOMAINS = Gauge(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import psycopg
 from prometheus_client.metrics_core import Metric
 
-from vmcrawl.exporter.family import OTHER, Gauge, Limits, Subject
+from vmcrawl.exporter.family import Gauge, Limits, Subject
+from vmcrawl.labels import OTHER
 
 INSTANCES = Gauge(
     "vmcrawl_version_instances",
