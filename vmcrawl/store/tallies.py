@@ -45,8 +45,8 @@ SET crawls = tallies.crawls + excluded.crawls, requests = tallies.requests + exc
 """
 _COUNT = f"""
 INSERT INTO tallies (run_id, holder, outcome, crawls, requests, received_bytes, seconds, durations)
-SELECT %(run_id)s, %(holder)s, done.outcome, done.crawls, done.requests, done.received_bytes, done.seconds,
-       done.durations::bigint[]
+SELECT %(run_id)s, %(holder)s, done.outcome, done.crawls, done.requests, done.received_bytes,
+       round(done.seconds::numeric, 6), done.durations::bigint[]
 FROM unnest(
     %(outcomes)s::text[], %(crawls)s::bigint[], %(requests)s::bigint[], %(received)s::bigint[],
     %(seconds)s::double precision[], %(durations)s::text[]

@@ -1,6 +1,7 @@
 """What crawling costs: counters that live in the database, so that no restart sets them back."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import psycopg
 from prometheus_client.metrics_core import Metric
@@ -27,7 +28,7 @@ _BUCKETS = "SELECT bucket, crawls FROM crawl_durations"
 def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
     crawls: Numbers = {(str(outcome),): 0 for outcome in Outcome}
     requests = received = 0
-    seconds = 0.0
+    seconds = Decimal(0)
     for outcome, number, asked, came, took in connection.execute(_TOTALS):
         key = (outcome_label(outcome),)
         crawls[key] = crawls.get(key, 0) + number
@@ -40,7 +41,7 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
         CRAWLS.of(crawls),
         REQUESTS.of(requests),
         RECEIVED.of(received),
-        DURATIONS.of_buckets(DURATION_BOUNDS, counts, seconds),
+        DURATIONS.of_buckets(DURATION_BOUNDS, counts, float(seconds)),
     ]
 
 

@@ -10,7 +10,8 @@ CREATE TABLE tallies (
     crawls         bigint NOT NULL,
     requests       bigint NOT NULL,
     received_bytes bigint NOT NULL,
-    seconds        double precision NOT NULL,
+    -- Exact, so that the sum is the same in every order: a counter that loses its last bit has begun anew.
+    seconds        numeric NOT NULL,
     -- Crawls by how long they took; the bounds stand in vmcrawl/tally.py.
     durations      bigint[] NOT NULL,
     PRIMARY KEY (run_id, holder, outcome)
