@@ -69,6 +69,24 @@ def test_no_view_it_reads_names_a_server_that_is_not_listed(connection: psycopg.
         assert "b.example" not in str(rows), view
 
 
+def test_no_question_makes_an_error_tell_what_is_not_listed(connection: psycopg.Connection):
+    """The planner asks whatever is cheap first: here, whether the name of each server is a number."""
+    crawl(connection, ok(B))
+    connection.execute("INSERT INTO dni (domain) VALUES ('b.example')")
+    connection.execute("SET ROLE vmcrawl_reader")
+    for told in ("domain", "version"):
+        assert column(connection, f"SELECT domain FROM public_instances WHERE {told}::integer = 1") == []
+
+
+def test_what_a_view_calls_is_granted_too(connection: psycopg.Connection):
+    """Careful owners take from everybody what Postgres lets everybody do."""
+    crawl(connection, ok(A))
+    connection.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+    connection.execute("SELECT grant_reading('vmcrawl_reader')")
+    connection.execute("SET ROLE vmcrawl_reader")
+    assert column(connection, "SELECT domain FROM public_instances") == ["a.example"]
+
+
 @pytest.fixture
 def plain_owner(empty_database_url: str) -> Iterator[psycopg.Connection]:
     """A connection of somebody who owns the tables, and may make no roles; the server has none of ours."""

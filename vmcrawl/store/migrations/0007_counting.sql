@@ -140,6 +140,10 @@ SELECT each.bucket, sum(each.crawls)::bigint AS crawls
 FROM tallies, unnest(durations) WITH ORDINALITY AS each (crawls, bucket)
 GROUP BY each.bucket;
 
+-- Whoever reads it must not learn from errors whom it leaves out: their conditions are asked after its own. Replacing
+-- the view takes this from it.
+ALTER VIEW public_instances SET (security_barrier = true);
+
 -- Let a role read what is published, and nothing else: not the ledger, and no instance that a DNI list covers.
 CREATE FUNCTION grant_reading(reader name) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -149,6 +153,8 @@ BEGIN
         'GRANT SELECT ON public_instances, adoption, exposure, branch_states, patch_uptake, source_states,'
         ' ledger_states, failing_states, freshness, lease_states, run_states, run_totals, crawl_totals,'
         ' crawl_durations TO %I', reader);
+    -- Which public_instances calls as whoever reads it.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION lineage(text) TO %I', reader);
 END $$;
 
 -- The role is there for the whole server. Whoever may not make it can go on without: see the documentation.
