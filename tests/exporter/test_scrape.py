@@ -231,6 +231,18 @@ def test_it_reads_as_the_role_that_sees_sums_alone(connection, database_url):
     assert scrape(exporter(database_url, (asking("SELECT count(*) FROM domains"),), role="")).of("vmcrawl_odd") == 0
 
 
+def test_tables_in_a_schema_named_like_their_owner_are_found(empty_database_url):
+    """The search path begins with the schema of whoever one is, and for this the exporter is somebody else."""
+    with connect(DatabaseSettings(url=empty_database_url)) as owner:
+        owner.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+        prepared(owner)
+        publish(owner, "a.example")
+        assert column(owner, "SELECT count(*) FROM pg_tables WHERE schemaname = current_user") != [0]
+    numbers = scrape(empty_database_url)
+    assert failed(numbers) == set()
+    assert numbers.total("vmcrawl_instances") == 1
+
+
 def test_it_can_write_nothing(connection, database_url):
     prepared(connection)
     ours = exporter(

@@ -54,6 +54,11 @@ class Snapshot:
             raise QueryFailed(_line(error) + hint) from error
 
 
+# "$user" in the search path would be somebody else after SET ROLE, and tables in the user's own schema out of sight.
+_PIN_SCHEMAS = """
+SELECT set_config('search_path', coalesce(string_agg(quote_ident(schema), ', ' ORDER BY place), ''), true)
+FROM unnest(current_schemas(false)) WITH ORDINALITY AS each (schema, place)
+"""
 _NOT_MIGRATED = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 
 
@@ -112,6 +117,7 @@ def _take_on(connection: psycopg.Connection, role: str) -> str:
         return ""
     try:
         with connection.transaction():
+            connection.execute(_PIN_SCHEMAS)
             connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
     except psycopg.errors.OperationalError:
         raise
