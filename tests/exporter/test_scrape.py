@@ -161,6 +161,21 @@ def test_a_slow_subject_costs_itself_alone(connection, database_url, caplog):
     assert "the subject odd cannot be read: canceling statement due to statement timeout" in caplog.text
 
 
+def test_many_slow_statements_cost_their_subject_alone(connection, database_url, caplog):
+    prepared(connection)
+    publish(connection, "a.example")
+
+    def read(slow: psycopg.Connection, limits: Limits):
+        for _ in range(9):
+            slow.execute("SELECT pg_sleep(1.2)")
+        return []
+
+    numbers = scrape(exporter(database_url, (Subject("slow", (), read), *SUBJECTS)), seconds=4)
+    assert numbers.of("vmcrawl_database_up") == 1
+    assert failed(numbers) == {"slow"}
+    assert numbers.total("vmcrawl_instances") == 1
+
+
 def test_a_table_that_somebody_has_locked_costs_those_who_need_it(connection, database_url):
     prepared(connection)
     with psycopg.connect(database_url) as other:

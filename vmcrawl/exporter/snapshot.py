@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 T = TypeVar("T")
 
@@ -26,10 +27,26 @@ class QueryFailed(Exception):
     """The database does not answer one query; others may go well."""
 
 
+class _Connection(psycopg.Connection[TupleRow]):
+    """A connection whose statements share their time: each has what those before it have left."""
+
+    #: Monotonic seconds; None: there is time enough.
+    deadline: float | None = None
+
+    def execute(self, *query: Any, **options: Any) -> psycopg.Cursor[TupleRow]:
+        if self.deadline is not None:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise OutOfTime("its statements together took too long")
+            milliseconds = str(max(1, round(left * 1000)))
+            super().execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
+        return super().execute(*query, **options)
+
+
 class Snapshot:
     """What the database was at one moment. For one thread."""
 
-    def __init__(self, connection: psycopg.Connection, deadline: float) -> None:
+    def __init__(self, connection: _Connection, deadline: float) -> None:
         self._connection = connection
         self._deadline = deadline
 
@@ -44,14 +61,15 @@ class Snapshot:
             raise OutOfTime("there was no time left to read it")
         try:
             with self._connection.transaction():
-                milliseconds = max(1, round(left / 2 * 1000))
-                self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
+                self._connection.deadline = time.monotonic() + left / 2
                 return query(self._connection)
         except psycopg.Error as error:
             if self._connection.broken or self._connection.closed:
                 raise DatabaseDown(_line(error)) from error
             hint = "; vmcrawl migrate brings the database to this version" if isinstance(error, _NOT_MIGRATED) else ""
             raise QueryFailed(_line(error) + hint) from error
+        finally:
+            self._connection.deadline = None
 
 
 # "$user" in the search path would be somebody else after SET ROLE, and tables in the user's own schema out of sight.
@@ -83,11 +101,11 @@ def take_snapshot(url: str, role: str, deadline: float, warn: Callable[[str], No
 
 
 @contextmanager
-def _connect(url: str, deadline: float) -> Iterator[psycopg.Connection]:
+def _connect(url: str, deadline: float) -> Iterator[_Connection]:
     least, most = _CONNECT_SECONDS
     seconds = max(least, min(most, int(deadline - time.monotonic())))
     try:
-        connection = psycopg.connect(
+        connection = _Connection.connect(
             url,
             prepare_threshold=None,
             connect_timeout=seconds,
