@@ -112,6 +112,11 @@ def test_who_may_make_no_roles_can_migrate_all_the_same(plain_owner: psycopg.Con
     assert "permission denied" in let_read(plain_owner, "some_reader")
 
 
+def test_a_name_that_no_role_may_have_is_said_and_breaks_nothing(connection: psycopg.Connection):
+    for name in ("public", "none", "pg_mine"):
+        assert "is reserved" in let_read(connection, name)
+
+
 def test_a_role_that_is_made_later_gets_its_rights_with_the_next_migration(plain_owner: psycopg.Connection):
     migrate(plain_owner)
     plain_owner.execute("RESET ROLE")

@@ -1,7 +1,7 @@
 """The role that may read what is published, and nothing else: for the exporter, Grafana and whoever else only looks."""
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 
 
 def let_read(connection: psycopg.Connection, role: str) -> str:
@@ -16,12 +16,12 @@ def let_read(connection: psycopg.Connection, role: str) -> str:
             if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
             connection.execute("SELECT grant_reading(%s)", [role])
-    except (errors.InsufficientPrivilege, errors.DuplicateObject, errors.UniqueViolation) as error:
+    except (psycopg.ProgrammingError, psycopg.IntegrityError) as error:
         return " ".join(str(error).split())
     try:
         # So that whoever migrates can also take it on.
         with connection.transaction():
             connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
-    except psycopg.Error as error:
+    except psycopg.ProgrammingError as error:
         return " ".join(str(error).split())
     return ""
