@@ -99,4 +99,5 @@ def _labelled(samples: Samples | float | None) -> Samples:
         # Found here it costs one subject; the client library would find it when it writes, and lose everything.
         if not (all(isinstance(value, str) for value in values) and isinstance(number, int | float | Decimal)):
             raise TypeError(f"no sample: {values!r:.200} {number!r:.200}")
-    return found
+    # Too big a number is found here, too.
+    return {values: float(number) for values, number in found.items()}
