@@ -179,9 +179,9 @@ def test_many_slow_statements_cost_their_subject_alone(connection, database_url,
 def test_a_table_that_somebody_has_locked_costs_those_who_need_it(connection, database_url):
     prepared(connection)
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE tallies IN ACCESS EXCLUSIVE MODE")
+        other.execute("LOCK TABLE uptakes IN ACCESS EXCLUSIVE MODE")
         numbers = scrape(database_url, seconds=4)
-    assert failed(numbers) == {"work"}
+    assert failed(numbers) == {"delays"}
     assert failed(scrape(database_url)) == set()
 
 
@@ -272,6 +272,13 @@ def test_without_the_role_the_rights_of_the_user_have_to_do(connection, database
     for _ in range(2):
         assert failed(scrape(ours)) == set()
     assert caplog.text.count("the role nobody_has_made_it cannot be taken on") == 1
+
+
+def test_a_number_that_is_too_big_for_prometheus_costs_one_subject(connection, database_url):
+    prepared(connection)
+    family = Gauge("vmcrawl_odd", "Of a test.")
+    numbers = scrape(exporter(database_url, (Subject("odd", (family,), lambda *_: [family.of(10**400)]), *SUBJECTS)))
+    assert failed(numbers) == {"odd"}
 
 
 def test_an_answer_without_any_value_costs_one_subject_at_most(connection, database_url):

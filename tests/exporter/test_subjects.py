@@ -13,6 +13,7 @@ from vmcrawl.exporter.subjects.adoption import channel_of, software_label
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.store import runs
 from vmcrawl.store.runs import RunStatus
+from vmcrawl.store.upkeep import sweep
 
 DAY = timedelta(days=1)
 
@@ -175,10 +176,12 @@ def test_the_ledger(stocked, database_url):
     stocked.execute("UPDATE domains SET due_at = now() - interval '7 hours' WHERE domain = 'old.example'")
     stocked.execute("UPDATE domains SET outcome = 'of the future' WHERE domain = 'b.example'")
     publish(stocked, "c.example", outcome="http_5xx", seen_at=datetime.now(UTC) - 2 * DAY)
+    publish(stocked, "d.example", outcome="later")
+    publish(stocked, "e.example", outcome="even later")
     numbers = scrape(database_url)
-    assert numbers.by("vmcrawl_domains", "outcome") == {"ok": 1, "never_crawled": 2, "other": 1, "http_5xx": 1}
+    assert numbers.by("vmcrawl_domains", "outcome") == {"ok": 1, "never_crawled": 2, "other": 3, "http_5xx": 1}
     assert numbers.of("vmcrawl_domains", outcome="timeout") == 0
-    assert numbers.by("vmcrawl_failing_instances", "outcome") == {"http_5xx": 1}
+    assert numbers.by("vmcrawl_failing_instances", "outcome") == {"http_5xx": 1, "other": 2}
     assert numbers.by("vmcrawl_due_domains", "overdue") == {"true": 1, "false": 1}
     waits_since = numbers.of("vmcrawl_oldest_due_timestamp_seconds")
     assert waits_since == pytest.approx((NOW - timedelta(hours=7)).timestamp(), abs=600)
@@ -186,7 +189,7 @@ def test_the_ledger(stocked, database_url):
     seen_at = numbers.of("vmcrawl_oldest_check_timestamp_seconds")
     assert seen_at == pytest.approx((NOW - 2 * DAY).timestamp(), abs=600)
     outcomes = {label for (name, pairs) in numbers.samples if name == "vmcrawl_failing_instances" for _, label in pairs}
-    assert outcomes == set(map(str, Outcome)) - set(map(str, REMOVES_PUBLISHED)) - {"ok"}
+    assert outcomes == set(map(str, Outcome)) - set(map(str, REMOVES_PUBLISHED)) - {"ok"} | {"other"}
 
 
 def test_leases_and_who_holds_them(stocked, database_url):
@@ -226,6 +229,18 @@ def test_the_last_run_and_the_one_that_goes_on(stocked, database_url):
     assert numbers.of("vmcrawl_run_current_planned_domains") == 7
     assert numbers.of("vmcrawl_run_current_processed_domains") == 3
     assert numbers.by("vmcrawl_runs_total", "status") == {"success": 1, "partial": 1}
+
+
+def test_what_the_last_run_cost_is_known_as_soon_as_it_has_ended(stocked, database_url):
+    """Not only once somebody has swept up behind it, or when a run came to its end by being given up."""
+    crawl(stocked, ok(Domain("a.example"), requests=4, received_bytes=9_000))
+    (run,) = stocked.execute("SELECT id FROM runs").fetchone() or (0,)
+    runs.finish_run(stocked, run, NOW, RunStatus.SUCCESS, {"ok": 1})
+    for _ in range(2):
+        numbers = scrape(database_url)
+        assert numbers.of("vmcrawl_run_last_requests") == numbers.of("vmcrawl_requests_total") == 4
+        assert numbers.of("vmcrawl_run_last_received_bytes") == 9_000
+        sweep(stocked, NOW)
 
 
 def test_before_the_first_run_times_are_zero_so_that_alerts_can_see_it(stocked, database_url):

@@ -68,7 +68,8 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
         oldest_due = min((moment for moment in (oldest_due, since) if moment is not None), default=None)
     failing: Numbers = {(outcome,): 0 for outcome in sorted(_KEEPS_PUBLISHED)}
     for outcome, number in connection.execute(_FAILING):
-        failing[(outcome_label(outcome),)] = number
+        key = (outcome_label(outcome),)
+        failing[key] = failing.get(key, 0) + number
     stale, oldest_seen = connection.execute(_FRESHNESS).fetchone() or (0, None)
     held, expired, running, lost = connection.execute(_LEASES).fetchone() or (0, 0, 0, 0)
     return [

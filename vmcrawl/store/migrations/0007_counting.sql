@@ -123,8 +123,14 @@ FROM (
     FROM domains WHERE lease_holder IS NOT NULL GROUP BY lease_holder
 ) AS each;
 
+-- What a run has cost, also before that is added up.
 CREATE VIEW run_states AS
-SELECT id, started_at, finished_at, status, planned, crawled, outcomes, requests, received_bytes FROM runs;
+SELECT id, started_at, finished_at, status, planned, crawled, outcomes,
+       requests + (SELECT coalesce(sum(t.requests), 0) FROM tallies AS t WHERE t.run_id = runs.id)::bigint AS requests,
+       received_bytes
+       + (SELECT coalesce(sum(t.received_bytes), 0) FROM tallies AS t WHERE t.run_id = runs.id)::bigint
+       AS received_bytes
+FROM runs;
 
 CREATE VIEW run_totals AS
 SELECT status, runs FROM run_endings;
