@@ -117,6 +117,11 @@ def test_a_name_that_no_role_may_have_is_said_and_breaks_nothing(connection: psy
         assert "is reserved" in let_read(connection, name)
 
 
+def test_who_reads_as_themselves_has_nothing_to_be_told(connection: psycopg.Connection):
+    (myself,) = column(connection, "SELECT current_user")
+    assert let_read(connection, str(myself)) == ""
+
+
 def test_a_role_that_is_made_later_gets_its_rights_with_the_next_migration(plain_owner: psycopg.Connection):
     migrate(plain_owner)
     plain_owner.execute("RESET ROLE")

@@ -18,10 +18,12 @@ def let_read(connection: psycopg.Connection, role: str) -> str:
             connection.execute("SELECT grant_reading(%s)", [role])
     except (psycopg.ProgrammingError, psycopg.IntegrityError) as error:
         return " ".join(str(error).split())
+    if connection.execute("SELECT current_user = %s", [role]).fetchone() == (True,):
+        return ""
     try:
         # So that whoever migrates can also take it on.
         with connection.transaction():
             connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
-    except psycopg.ProgrammingError as error:
+    except (psycopg.ProgrammingError, psycopg.errors.InvalidGrantOperation) as error:
         return " ".join(str(error).split())
     return ""
