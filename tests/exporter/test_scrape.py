@@ -19,6 +19,7 @@ from tests.store.builders import column
 from vmcrawl.embedded import running
 from vmcrawl.exporter.family import Gauge, Limits, Subject
 from vmcrawl.exporter.scrape import SUBJECTS
+from vmcrawl.exporter.snapshot import DatabaseDown, take_snapshot
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import migrate, released
@@ -110,6 +111,12 @@ def test_a_database_that_says_nothing_keeps_nobody_waiting():
         assert is_down(scrape(ours, seconds=0.5))
         assert is_down(scrape(ours, seconds=0.5)), "the first is still waiting, and this one does not join it"
         assert time.monotonic() - started < 5
+
+
+def test_what_nobody_waits_for_any_more_is_not_read(connection, database_url):
+    """A connection that comes late would find no time for any subject, and complain of each."""
+    with pytest.raises(DatabaseDown, match="too late"), take_snapshot(database_url, "", time.monotonic(), print):
+        pytest.fail("it was given a snapshot")
 
 
 def test_a_database_that_is_stopped_and_started_again(tmp_path: Path):

@@ -95,6 +95,8 @@ def take_snapshot(url: str, role: str, deadline: float, warn: Callable[[str], No
                 warn(_take_on(connection, role))
                 # Compiling a query costs more than any of ours takes.
                 connection.execute("SET LOCAL jit = off")
+                if time.monotonic() >= deadline:
+                    raise DatabaseDown("it has answered too late")
                 yield Snapshot(connection, deadline)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise DatabaseDown(_line(error)) from error
