@@ -206,6 +206,24 @@ def test_a_broken_query_is_named_once_and_again_when_it_is_over(connection, data
     assert [text.startswith("no more") for text in said] == [False, True]
 
 
+def test_what_fails_now_this_way_now_that_way_is_named_once_each_way(connection, database_url, caplog):
+    """As two Prometheis see a database that says nothing: one waits for it, the other for its turn."""
+    prepared(connection)
+    caplog.set_level(logging.INFO)
+    missing = iter(["one", "other", "one", "other", "one"])
+    family = Gauge("vmcrawl_odd", "Of a test.")
+
+    def read(odd: psycopg.Connection, limits: Limits):
+        if name := next(missing, ""):
+            odd.execute(f"SELECT FROM {name}")
+        return [family.of(1)]
+
+    ours = exporter(database_url, (Subject("odd", (family,), read),))
+    assert [scrape(ours).of("vmcrawl_odd") for _ in range(7)] == [*[None] * 5, 1, 1]
+    said = [record.levelname for record in caplog.records if "subject odd" in record.getMessage()]
+    assert said == ["WARNING", "WARNING", "INFO"]
+
+
 @pytest.mark.parametrize("number", range(len(released())))
 def test_a_database_that_is_not_yet_migrated_costs_what_it_lacks(empty_database_url: str, number: int, caplog):
     with connect(DatabaseSettings(url=empty_database_url)) as connection:

@@ -199,15 +199,19 @@ class _Scrape(Collector):
 class _Complaints:
     """What is wrong just now: said when it begins and when it is over, not with each scrape."""
 
+    #: So many ways to fail are remembered of a thing, or those who always fail in a new one would fill the memory.
+    _WAYS = 8
+
     def __init__(self) -> None:
-        self._standing: dict[str, str] = {}
+        self._standing: dict[str, list[str]] = {}
 
     def note(self, about: str, complaint: str, error: Exception | None = None) -> None:
         """Say what is wrong with something, or (empty) that nothing is any more."""
-        before = self._standing.get(about, "")
-        self._standing[about] = complaint
-        if complaint and complaint != before:
+        said = self._standing.get(about, [])
+        if complaint and complaint not in said:
+            self._standing[about] = [*said, complaint][-self._WAYS :]
             log.warning("%s", complaint)
             log.debug("where it came from", exc_info=error)
-        elif before and not complaint:
-            log.info("no more: %s", before)
+        elif said and not complaint:
+            self._standing[about] = []
+            log.info("no more: %s", said[-1])
