@@ -10,14 +10,14 @@ from vmcrawl.exporter.family import Gauge, Limits, Numbers, Subject
 DELAY = Gauge(
     "vmcrawl_patch_delay_seconds",
     "How long after its day began the newest security release of a branch was on a share of the branch's instances, or"
-    " on instances with that share of its users; as of the end of the last run. Absent until the share is reached, and"
-    " where too few instances were known on that day.",
+    " on instances with that share of its users; as of the last run that left a page of history. Absent until the share"
+    " is reached, and where too few instances were known on that day.",
     ("branch", "version", "share", "weight"),
 )
 INSTANCES = Gauge(
     "vmcrawl_patch_instances",
-    "Published instances of a branch with and without its newest security release or a newer one; as of the end of the"
-    " last run.",
+    "Published instances of a branch with and without its newest security release or a newer one; as of the last run"
+    " that left a page of history.",
     ("branch", "version", "adopted"),
 )
 ACTIVE_USERS = Gauge(

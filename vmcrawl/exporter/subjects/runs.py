@@ -28,7 +28,9 @@ LAST_REQUESTS = Gauge("vmcrawl_run_last_requests", "HTTP requests that the run t
 LAST_RECEIVED = Gauge(
     "vmcrawl_run_last_received_bytes", "What servers sent to the run that ended last, as it came: TLS, heads, bodies."
 )
-IN_PROGRESS = Gauge("vmcrawl_run_in_progress", "Runs that are going on now.")
+IN_PROGRESS = Gauge(
+    "vmcrawl_run_in_progress", "Runs that are going on; one that was killed counts until the next run begins."
+)
 CURRENT_START = Gauge(
     "vmcrawl_run_current_start_timestamp_seconds",
     "When the run that has been going on for longest began; absent if none is.",
