@@ -122,6 +122,14 @@ def test_who_reads_as_themselves_has_nothing_to_be_told(connection: psycopg.Conn
     assert let_read(connection, str(myself)) == ""
 
 
+def test_no_function_of_a_stranger_is_called_in_place_of_ours(connection: psycopg.Connection):
+    """On an old server everybody may make functions in public, and text suits a parameter better than a name."""
+    connection.execute(
+        "CREATE FUNCTION grant_reading(stranger text) RETURNS void LANGUAGE plpgsql AS $$BEGIN RAISE 'ha'; END$$"
+    )
+    assert let_read(connection, "vmcrawl_reader") == ""
+
+
 def test_a_role_that_is_made_later_gets_its_rights_with_the_next_migration(plain_owner: psycopg.Connection):
     migrate(plain_owner)
     plain_owner.execute("RESET ROLE")

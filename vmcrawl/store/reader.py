@@ -15,7 +15,7 @@ def let_read(connection: psycopg.Connection, role: str) -> str:
         with connection.transaction():
             if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(name))
-            connection.execute("SELECT grant_reading(%s)", [role])
+            connection.execute("SELECT grant_reading(%s::name)", [role])
     except (psycopg.ProgrammingError, psycopg.IntegrityError) as error:
         return " ".join(str(error).split())
     if connection.execute("SELECT current_user = %s", [role]).fetchone() == (True,):
