@@ -115,7 +115,8 @@ class _Run:
         self._database.run(lambda connection: runs.close_stale(connection, now))
         self._free_what_the_dead_held()
         us = process_identity() or node()
-        self._run_id = self._database.run(lambda connection: runs.start_run(connection, now, host=us))
+        by_hand = self._selection.names is not None
+        self._run_id = self._database.run(lambda c: runs.start_run(c, now, host=us, by_hand=by_hand))
         status = RunStatus.FAILED
         try:
             self._planned = self._plan()

@@ -8,7 +8,7 @@ from vmcrawl.observation import Observation
 
 #: Upper bounds in seconds, each included, of the buckets that crawls are counted in by how long they took; one more
 #: bucket has the rest. The database keeps counts by these bounds: to change them takes a migration.
-DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 @dataclass(slots=True)

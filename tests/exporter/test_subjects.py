@@ -120,6 +120,13 @@ def test_the_catalogue(stocked, database_url):
     came_out = datetime(2026, 8, 13, tzinfo=UTC).timestamp()
     assert numbers.of("vmcrawl_release_published_timestamp_seconds", branch="4.4", version="4.4.23") == came_out
     assert "4.1" not in numbers.by("vmcrawl_release_published_timestamp_seconds", "branch")
+    stocked.execute(
+        "INSERT INTO releases SELECT '4.4.' || n, '4.4', current_date - n, false, true, 'test', now()"
+        " FROM generate_series(100, 130) AS n"
+    )
+    recent = scrape(database_url).by("vmcrawl_release_published_timestamp_seconds", "version")
+    assert len(recent) == 16
+    assert {"4.4.23", "4.4.100"} <= recent.keys()
     asked = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
     assert numbers.of("vmcrawl_catalogue_last_update_timestamp_seconds", source="releases") == asked
     for never in ("commits", "advisories"):
@@ -131,7 +138,8 @@ def test_exposure_of_the_newest_advisories(stocked, database_url):
     stocked.execute(
         "INSERT INTO advisories (ghsa_id, severity, title, published, ranges, patched, source, changed_at) VALUES"
         " ('GHSA-1', 'high', '', '2026-01-01', '', '', '', now()), ('GHSA-2', 'moderate', '', NULL, '', '', '', now()),"
-        " ('GHSA-3', 'dreadful', '', '2026-02-01', '', '', '', now())"
+        " ('GHSA-3', 'dreadful', '', '2026-02-01', '', '', '', now()),"
+        " ('GHSA-' || repeat('x', 200), 'high', '', '2026-03-01', '', '', '', now())"
     )
     one = publish(stocked, "a.example", users=100)
     publish(stocked, "b.example", users=7)
@@ -147,7 +155,7 @@ def test_exposure_of_the_newest_advisories(stocked, database_url):
     }
     assert numbers.of("vmcrawl_exposed_instances", advisory="GHSA-3", severity="unknown") == 0
     assert numbers.of("vmcrawl_exposed_monthly_active_users", advisory="GHSA-1", severity="high") == 108
-    newest = scrape(database_url, advisories=1)
+    newest = scrape(database_url, advisories=2)
     assert newest.of("vmcrawl_exposed_instances", advisory="GHSA-3", severity="unknown") == 0
     assert newest.of("vmcrawl_exposed_instances", advisory="GHSA-1", severity="high") is None
 
@@ -241,6 +249,18 @@ def test_what_the_last_run_cost_is_known_as_soon_as_it_has_ended(stocked, databa
         assert numbers.of("vmcrawl_run_last_requests") == numbers.of("vmcrawl_requests_total") == 4
         assert numbers.of("vmcrawl_run_last_received_bytes") == 9_000
         sweep(stocked, NOW)
+
+
+def test_a_run_by_hand_is_not_the_last_run(stocked, database_url):
+    whole = runs.start_run(stocked, NOW - DAY)
+    runs.finish_run(stocked, whole, NOW - DAY, RunStatus.PARTIAL, {"ok": 5})
+    by_hand = runs.start_run(stocked, NOW, by_hand=True)
+    runs.finish_run(stocked, by_hand, NOW, RunStatus.SUCCESS, {"ok": 1})
+    numbers = scrape(database_url)
+    assert numbers.by("vmcrawl_run_last_status", "status") == {"partial": 1}
+    assert numbers.by("vmcrawl_run_last_domains", "outcome") == {"ok": 5}
+    assert numbers.of("vmcrawl_run_last_success_timestamp_seconds") == 0
+    assert numbers.by("vmcrawl_runs_total", "status") == {"partial": 1, "success": 1}, "it is a run all the same"
 
 
 def test_before_the_first_run_times_are_zero_so_that_alerts_can_see_it(stocked, database_url):

@@ -19,7 +19,16 @@ A, B = Domain("a.example"), Domain("b.example")
 
 #: What it may read; a view that is missing here must not be readable.
 READABLE = {
-    *("public_instances", "adoption", "exposure", "branch_states", "patch_uptake", "source_states", "ledger_states"),
+    *(
+        "public_instances",
+        "adoption",
+        "exposure",
+        "branch_states",
+        "release_days",
+        "patch_uptake",
+        "source_states",
+        "ledger_states",
+    ),
     *("failing_states", "freshness", "lease_states", "run_states", "run_totals", "crawl_totals", "crawl_durations"),
 }
 

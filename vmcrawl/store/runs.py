@@ -41,11 +41,12 @@ class Run:
     outcomes: Mapping[str, int]
 
 
-def start_run(connection: psycopg.Connection, now: datetime, host: str = "") -> int:
-    """Open a run; returns its id."""
+def start_run(connection: psycopg.Connection, now: datetime, host: str = "", *, by_hand: bool = False) -> int:
+    """Open a run, ``by_hand`` if somebody named what to crawl; returns its id."""
     row = connection.execute(
-        "INSERT INTO runs (started_at, heartbeat_at, host) VALUES (%(now)s, %(now)s, %(host)s) RETURNING id",
-        {"now": now, "host": host},
+        "INSERT INTO runs (started_at, heartbeat_at, host, by_hand)"
+        " VALUES (%(now)s, %(now)s, %(host)s, %(by_hand)s) RETURNING id",
+        {"now": now, "host": host, "by_hand": by_hand},
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -51,7 +51,7 @@ FROM adoption GROUP BY 1, 2, 3, 4, 5
 """
 #: Branches that somebody is expected to run: they are shown also while nobody does. Of the others so many are shown
 #: as most instances run; what is left is not much, and anybody can bring it up.
-_OLD_BRANCHES = 14
+_OLD_BRANCHES = 12
 _SUPPORTED = "SELECT branch FROM branch_states WHERE support NOT IN ('eol', 'unknown')"
 
 

@@ -21,7 +21,8 @@ SUPPORT_END = Gauge(
 )
 RELEASED = Gauge(
     "vmcrawl_release_published_timestamp_seconds",
-    "Start (UTC) of the day on which the newest release of each branch that is not past its end came out.",
+    "Start (UTC) of the day on which a release came out: the newest of each branch that is not past its end, and those"
+    " of the last half year; 16 at most.",
     ("version", "branch"),
 )
 UPDATED = Gauge(
@@ -32,8 +33,15 @@ UPDATED = Gauge(
 
 _BRANCHES = """
 SELECT branch, support, CASE WHEN supported_until > current_date - 366 THEN supported_until END,
-       latest_release, latest_released_on
+       latest_release
 FROM branch_states
+"""
+# The newest of a branch come first, and are as many as branches are alive.
+_RELEASES = """
+SELECT release, branch, released_on
+FROM release_days LEFT JOIN branch_states USING (branch)
+WHERE support <> 'eol' AND release = latest_release OR released_on > current_date - 183
+ORDER BY release = latest_release DESC NULLS LAST, released_on DESC, release LIMIT 16
 """
 _SOURCES = "SELECT name, fetched_at FROM source_states"
 #: Where none of them was asked yet they are shown as never, so that this can be noticed.
@@ -44,12 +52,12 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
     info: Numbers = {(OTHER, "unknown", ""): 1.0}
     ends: Numbers = {}
     released: Numbers = {}
-    for branch, support, until, latest, latest_on in connection.execute(_BRANCHES):
+    for branch, support, until, latest in connection.execute(_BRANCHES):
         info[branch, support, latest or ""] = 1.0
         if until is not None:
             ends[(branch,)] = _start(until + timedelta(days=1))
-        if latest is not None and latest_on is not None and support != "eol":
-            released[latest, branch] = _start(latest_on)
+    for release, branch, day in connection.execute(_RELEASES):
+        released[release, branch] = _start(day)
     updated: Numbers = {(name,): 0.0 for name in _ALWAYS}
     for name, fetched_at in connection.execute(_SOURCES):
         updated[(name,)] = 0.0 if fetched_at is None else fetched_at.timestamp()

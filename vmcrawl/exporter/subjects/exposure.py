@@ -1,5 +1,6 @@
 """Exposure: how many published instances, and users, each advisory touches."""
 
+import re
 from collections.abc import Sequence
 
 import psycopg
@@ -23,6 +24,8 @@ _QUERY = """
 SELECT ghsa_id, severity, instances, active_users
 FROM exposure ORDER BY published DESC NULLS LAST, ghsa_id LIMIT %s
 """
+#: GHSA-xxxx-xxxx-xxxx, or a CVE where GitHub has no id of its own; whatever else a source may say is no label value.
+_ID = re.compile(r"(?:GHSA|CVE)-[0-9A-Za-z-]{1,30}")
 _SEVERITIES = ("critical", "high", "medium", "low")
 #: GitHub's older word.
 _SYNONYMS = {"moderate": "medium"}
@@ -32,6 +35,8 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
     instances: Numbers = {}
     users: Numbers = {}
     for advisory, severity, number, active in connection.execute(_QUERY, [limits.advisories]):
+        if not _ID.fullmatch(advisory):
+            continue
         key = (advisory, _severity(severity))
         instances[key] = number
         users[key] = active

@@ -1,4 +1,7 @@
-"""Batch runs: how the last one went, what is going on, and how many have ended how."""
+"""Batch runs: how the last one went, what is going on, and how many have ended how.
+
+The last one is the last that crawled what was due: what somebody crawls by name says nothing of the whole.
+"""
 
 from collections.abc import Sequence
 
@@ -46,9 +49,9 @@ RUNS = Counter("vmcrawl_runs_total", "Runs that have ended, by status.", ("statu
 _STATUSES = ("success", "partial", "failed", "interrupted")
 _LAST = """
 SELECT started_at, finished_at, status, planned, outcomes, requests, received_bytes
-FROM run_states WHERE finished_at IS NOT NULL ORDER BY finished_at DESC, id DESC LIMIT 1
+FROM run_states WHERE finished_at IS NOT NULL AND NOT by_hand ORDER BY finished_at DESC, id DESC LIMIT 1
 """
-_SUCCESS = "SELECT max(finished_at) FROM run_states WHERE status = 'success'"
+_SUCCESS = "SELECT max(finished_at) FROM run_states WHERE status = 'success' AND NOT by_hand"
 _CURRENT = """
 SELECT count(*), min(started_at), coalesce(sum(planned), 0), coalesce(sum(crawled), 0)
 FROM run_states WHERE status = 'running'

@@ -26,7 +26,9 @@ INSERT INTO run_endings SELECT status, count(*) FROM runs WHERE status <> 'runni
 
 ALTER TABLE runs
     ADD COLUMN requests bigint NOT NULL DEFAULT 0,
-    ADD COLUMN received_bytes bigint NOT NULL DEFAULT 0;
+    ADD COLUMN received_bytes bigint NOT NULL DEFAULT 0,
+    -- Somebody named what to crawl: such a run says nothing of how the crawl as a whole is.
+    ADD COLUMN by_hand        boolean NOT NULL DEFAULT false;
 
 -- How the newest security release of each branch was taken up, as of the end of the last run: a question to every
 -- instance and its past, too dear to be asked with each scrape.
@@ -77,6 +79,10 @@ GROUP BY a.ghsa_id;
 
 CREATE VIEW branch_states AS
 SELECT branch, support, supported_until, latest_release, latest_released_on FROM branches;
+
+-- When upstream's stable releases came out.
+CREATE VIEW release_days AS
+SELECT release, branch, released_on FROM releases WHERE NOT prerelease;
 
 CREATE VIEW patch_uptake AS
 SELECT u.*, b.support FROM uptakes AS u JOIN branches AS b USING (branch);
@@ -129,7 +135,8 @@ SELECT id, started_at, finished_at, status, planned, crawled, outcomes,
        requests + (SELECT coalesce(sum(t.requests), 0) FROM tallies AS t WHERE t.run_id = runs.id)::bigint AS requests,
        received_bytes
        + (SELECT coalesce(sum(t.received_bytes), 0) FROM tallies AS t WHERE t.run_id = runs.id)::bigint
-       AS received_bytes
+       AS received_bytes,
+       by_hand
 FROM runs;
 
 CREATE VIEW run_totals AS
@@ -146,6 +153,12 @@ SELECT each.bucket, sum(each.crawls)::bigint AS crawls
 FROM tallies, unnest(durations) WITH ORDINALITY AS each (crawls, bucket)
 GROUP BY each.bucket;
 
+-- Whoever reads a list of instances wants to know which of them could not be seen the last time.
+CREATE OR REPLACE VIEW public_instances AS
+SELECT i.*, d.outcome IS DISTINCT FROM 'ok' AS failing
+FROM instances AS i JOIN domains AS d ON d.domain = i.domain
+WHERE NOT EXISTS (SELECT FROM dni WHERE dni.domain = ANY (lineage(i.domain)));
+
 -- Whoever reads it must not learn from errors whom it leaves out: their conditions are asked after its own. Replacing
 -- the view takes this from it.
 ALTER VIEW public_instances SET (security_barrier = true);
@@ -156,8 +169,8 @@ LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), reader);
     EXECUTE format(
-        'GRANT SELECT ON public_instances, adoption, exposure, branch_states, patch_uptake, source_states,'
-        ' ledger_states, failing_states, freshness, lease_states, run_states, run_totals, crawl_totals,'
+        'GRANT SELECT ON public_instances, adoption, exposure, branch_states, release_days, patch_uptake,'
+        ' source_states, ledger_states, failing_states, freshness, lease_states, run_states, run_totals, crawl_totals,'
         ' crawl_durations TO %I', reader);
     -- Which public_instances calls as whoever reads it.
     EXECUTE format('GRANT EXECUTE ON FUNCTION lineage(text) TO %I', reader);
