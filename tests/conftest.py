@@ -4,6 +4,7 @@
 embedded one, in a temporary directory. Without either, tests that need it are skipped, but fail in CI.
 """
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,17 @@ from vmcrawl.embedded import EmbeddedUnavailable, running
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import migrate
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Leave logging as it was, whoever configures it: every test that calls ``main`` does."""
+    root, ours = logging.getLogger(), logging.getLogger("vmcrawl")
+    handlers, level, our_level = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    ours.setLevel(our_level)
 
 
 @pytest.fixture(scope="session")

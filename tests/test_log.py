@@ -13,19 +13,14 @@ HOSTILE = "a\n2026-01-01T00:00:00Z INFO forged\r\x1b[31m\u202e\u2028\x85\ud800\0
 
 @pytest.fixture
 def logged():
-    """A function that configures the log and returns the stream it writes to; the log is as before afterwards."""
-    root, ours = logging.getLogger(), logging.getLogger("vmcrawl")
-    before = root.handlers[:], root.level, ours.level
+    """A function that configures the log and returns the stream it writes to."""
 
     def configure(level="info", format="text"):
         stream = io.StringIO()
         configure_logging(LogSettings(level, format), stream=stream)
         return stream
 
-    yield configure
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
+    return configure
 
 
 log = logging.getLogger("vmcrawl.batch")
