@@ -142,6 +142,24 @@ def test_silent_and_dripping_clients_are_shown_the_door():
         assert ask(port)[0] == 200
 
 
+@pytest.mark.parametrize(
+    "text", [b"GET /metrics HTTP/1.1", b"GET /metrics HTTP/1.1\r\n", GET[:-2], GET[:-4] + b"\r\nX: "]
+)
+def test_half_a_request_costs_no_scrape(text):
+    scrapes = []
+
+    def counted(allowed):
+        scrapes.append(allowed)
+        return some_metrics(allowed)
+
+    with served(registries=counted, limits=Limits(request=timedelta(seconds=0.3))) as (port,), ExitStack() as stack:
+        leaves, stays = silent(stack, port, 2, text)
+        leaves.shutdown(socket.SHUT_WR)
+        assert [is_closed(sock) for sock in (leaves, stays)] == [True, True]
+        assert scrapes == []
+        assert ask(port)[0] == 200
+
+
 def test_a_client_that_does_not_read_its_answer_is_shown_the_door():
     def much(allowed):
         registry = some_metrics(allowed)

@@ -52,7 +52,8 @@ class _Head(http.client.LineTooLong):
 
 
 class _BoundedReader(io.BufferedReader):
-    """The parser bounds each line and the number of lines, which together is six megabytes."""
+    """The parser bounds each line and the number of lines, which together is six megabytes. And it takes the end of
+    what a client sends for the end of the headers: whoever was shown the door while dripping them would be answered."""
 
     _left = _LARGEST_HEAD
 
@@ -61,6 +62,8 @@ class _BoundedReader(io.BufferedReader):
         self._left -= len(line)
         if self._left < 0:
             raise _Head
+        if line[-1:] != b"\n" and self._left < _LARGEST_HEAD:
+            raise ConnectionAbortedError("the connection ended in the middle of a request")
         return line
 
 
