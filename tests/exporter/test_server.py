@@ -116,14 +116,41 @@ def test_a_hundred_silent_connections_do_not_stop_a_scrape():
             assert ask(port)[0] == 200
 
 
-def test_one_connection_too_many_is_closed_at_once_and_there_is_room_again_afterwards(caplog):
-    with served(limits=Limits(connections=5)) as (port,):
+def test_whoever_has_been_asking_for_longest_makes_room_for_a_scrape():
+    with served(limits=Limits(connections=5)) as (port,), ExitStack() as stack:
+        first, *others = silent(stack, port, 5, b"GET /metrics HTTP/1.1\r\nX: ")
+        assert ask(port)[0] == 200
+        assert is_closed(first)
+        for sock in others:
+            sock.sendall(b"y\r\n\r\n")
+            assert sock.recv(12) == b"HTTP/1.0 200"
+        # However many come, and come again.
+        for _ in range(10):
+            silent(stack, port, 20)
+            assert ask(port)[0] == 200
+
+
+def test_where_all_are_being_answered_one_more_is_closed_at_once_and_there_is_room_again_afterwards(caplog):
+    begun, done = threading.Semaphore(0), threading.Event()
+
+    def slowly(allowed):
+        begun.release()
+        done.wait(20)
+        return some_metrics(allowed)
+
+    with served(registries=slowly, limits=Limits(connections=5)) as (port,):
         with ExitStack() as stack:
-            silent(stack, port, 5)
-            assert eventually(lambda: say(port, GET) == b"")
+            silent(stack, port, 5, GET)
+            assert all(begun.acquire(timeout=20) for _ in range(5))
             assert [say(port, GET) for _ in range(10)] == [b""] * 10
-            assert caplog.text.count("5 connections are open") == 1
+            done.set()
         assert eventually(lambda: say(port, GET).startswith(b"HTTP/1.0 200 "))
+        done.clear()
+        with ExitStack() as stack:
+            silent(stack, port, 5, GET)
+            assert eventually(lambda: say(port, GET) == b"")
+            done.set()
+    assert caplog.text.count("5 connections are being answered") == 1, "not again within a minute"
 
 
 def test_silent_and_dripping_clients_are_shown_the_door():

@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 0.5
+#: A flood of connections shall not be one of lines, too.
+_SAID_AGAIN_SECONDS = 60.0
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    #: Connections at a time; one more is closed at once.
+    #: Connections at a time; for one more the one that has been asking for longest is closed, or it is itself.
     connections: int = 256
     #: For the handshake and the whole request.
     request: timedelta = timedelta(seconds=10)
@@ -76,7 +78,7 @@ class Server:
         self._rules = rules
         self._limits = limits
         self._visits = Visits()
-        self._is_full = False
+        self._said_full_at = -_SAID_AGAIN_SECONDS
         self._bell, self._ear = socket.socketpair()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._accept_until_the_bell, name="accept", daemon=True)
@@ -126,13 +128,11 @@ class Server:
             return
         visit = Visit(sock, time.monotonic() + self._limits.request.total_seconds())
         if not self._visits.add(visit, self._limits.connections):
-            # Once, or a flood of connections would be one of lines, too.
-            if not self._is_full:
-                log.warning("%d connections are open; more are turned away", self._limits.connections)
-            self._is_full = True
+            if time.monotonic() - self._said_full_at >= _SAID_AGAIN_SECONDS:
+                log.warning("%d connections are being answered; more are turned away", self._limits.connections)
+                self._said_full_at = time.monotonic()
             sock.close()
             return
-        self._is_full = False
         name = f"connection {shown_address(peer)}"
         try:
             threading.Thread(target=self._serve, args=(visit, peer, name), name=name, daemon=True).start()

@@ -15,6 +15,8 @@ class Visit:
 
     sock: socket.socket
     until: float
+    #: Its request has not come yet, or not all of it.
+    is_asking: bool = True
 
 
 class Visits:
@@ -24,14 +26,29 @@ class Visits:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: set[Visit] = set()
+        #: Those that had to make room, until their threads have noticed.
+        self._leaving: set[Visit] = set()
 
     def add(self, visit: Visit, most: int) -> bool:
-        """Whether there was room for it."""
+        """Whether there was room for it, if need be in the place of the one that has been asking for longest.
+
+        Prometheus asks within milliseconds: so nobody keeps it out by connections that say nothing, or say it slowly.
+        """
         with self._lock:
-            if len(self._open) >= most:
+            if len(self._open) >= most and not self._make_room(most):
                 return False
             self._open.add(visit)
             return True
+
+    def _make_room(self, most: int) -> bool:
+        asking = [visit for visit in self._open if visit.is_asking]
+        if not asking or len(self._leaving) >= most:
+            return False
+        slowest = min(asking, key=lambda visit: visit.until)
+        self._open.remove(slowest)
+        self._leaving.add(slowest)
+        _end(slowest.sock)
+        return True
 
     def secure(self, visit: Visit, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Put TLS around the socket; the handshake is still to be done."""
@@ -41,13 +58,16 @@ class Visits:
             return secured
 
     def extend(self, visit: Visit, time_from_now: timedelta) -> None:
+        """Its request is there; it has this time for the answer."""
         with self._lock:
+            visit.is_asking = False
             visit.until = time.monotonic() + time_from_now.total_seconds()
             visit.sock.settimeout(time_from_now.total_seconds())
 
     def remove(self, visit: Visit) -> None:
         with self._lock:
             self._open.discard(visit)
+            self._leaving.discard(visit)
             visit.sock.close()
 
     def end_overdue(self, now: float) -> None:
