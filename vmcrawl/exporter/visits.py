@@ -8,6 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+#: Their threads wake up at once.
+_LEAVE_SECONDS = 1.0
+
 
 @dataclass(eq=False, slots=True)
 class Visit:
@@ -25,6 +28,7 @@ class Visits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._has_left = threading.Condition(self._lock)
         self._open: set[Visit] = set()
         #: Those that had to make room, until their threads have noticed.
         self._leaving: set[Visit] = set()
@@ -41,9 +45,12 @@ class Visits:
             return True
 
     def _make_room(self, most: int) -> bool:
-        asking = [visit for visit in self._open if visit.is_asking]
-        if not asking or len(self._leaving) >= most:
+        # Or there would be a thread for each of a flood.
+        if not self._has_left.wait_for(lambda: len(self._leaving) < most, _LEAVE_SECONDS):
             return False
+        asking = [visit for visit in self._open if visit.is_asking]
+        if len(self._open) < most or not asking:
+            return len(self._open) < most
         slowest = min(asking, key=lambda visit: visit.until)
         self._open.remove(slowest)
         self._leaving.add(slowest)
@@ -68,6 +75,7 @@ class Visits:
         with self._lock:
             self._open.discard(visit)
             self._leaving.discard(visit)
+            self._has_left.notify()
             visit.sock.close()
 
     def end_overdue(self, now: float) -> None:
