@@ -1,11 +1,12 @@
 import base64
+import threading
 import time
 from datetime import timedelta
 
 import bcrypt
 import pytest
 
-from vmcrawl.exporter.auth import Doorkeeper, Limiter
+from vmcrawl.exporter.auth import Crowded, Doorkeeper, Limiter
 from vmcrawl.webconfig import RateLimit
 
 
@@ -63,6 +64,29 @@ def test_everything_else_does_not(header):
     assert doorkeeper.admits(basic(b"alice", b"wonder:land"), USERS)
     assert not doorkeeper.admits(header, USERS)
     assert not doorkeeper.admits(header, USERS)
+
+
+def test_a_crowd_that_guesses_does_not_queue_up_and_whoever_is_known_does_not_notice():
+    doorkeeper = Doorkeeper(most_at_once=2)
+    users = {"u": hashed(b"secret", cost=10)}
+    assert doorkeeper.admits(basic(b"u", b"secret"), users)
+    endings: list[object] = []
+
+    def guess(number):
+        try:
+            endings.append(doorkeeper.admits(basic(b"u", b"%d" % number), users))
+        except Crowded:
+            endings.append(Crowded)
+
+    guessing = [threading.Thread(target=guess, args=(number,)) for number in range(20)]
+    for thread in guessing:
+        thread.start()
+    assert doorkeeper.admits(basic(b"u", b"secret"), users)
+    for thread in guessing:
+        thread.join()
+    assert set(endings) == {False, Crowded}
+    assert endings.count(Crowded) > 10
+    assert not doorkeeper.admits(basic(b"u", b"wrong"), users), "there is room again"
 
 
 def test_all_prefixes_of_bcrypt_are_known():

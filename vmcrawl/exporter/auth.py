@@ -14,24 +14,32 @@ import bcrypt
 from vmcrawl.webconfig import RateLimit
 
 _REMEMBERED = 100
+#: Passwords that are being checked or wait for it. All connections that there may be would wait for half a minute.
+_MOST_AT_ONCE = 16
 #: bcrypt looks no further, and neither does htpasswd.
 _LONGEST_PASSWORD = 72
+
+
+class Crowded(Exception):
+    """So many passwords are being checked that one more has to come again."""
 
 
 class Doorkeeper:
     """Checks passwords. What was right is remembered, up to a hundred times, since bcrypt is slow on purpose."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_at_once: int = _MOST_AT_ONCE) -> None:
         # Passwords are kept as digests under a key that leaves with the process.
         self._secret = os.urandom(32)
         self._known: dict[bytes, None] = {}
         self._lock = threading.Lock()
         self._at_work = threading.Lock()
+        self._room = threading.Semaphore(most_at_once)
 
     def admits(self, authorization: str, users: Mapping[str, str]) -> bool:
         """Whether an ``Authorization`` header (``""``: there was none) names one of the users, and their password.
 
-        An unknown user costs as much work as a known one, so that nobody learns who there is.
+        An unknown user costs as much work as a known one, so that nobody learns who there is. Raises
+        :class:`Crowded`, but not for what was right before.
         """
         credentials = _credentials(authorization)
         if credentials is None:
@@ -43,9 +51,14 @@ class Doorkeeper:
         with self._lock:
             if proof in self._known and user in users:
                 return True
-        # One at a time: a crowd that guesses shall not take every core. Whoever is known does not wait.
-        with self._at_work:
-            right = _is_right(password, hashed)
+        # One at a time: a crowd that guesses shall take neither every core nor every connection.
+        if not self._room.acquire(blocking=False):
+            raise Crowded
+        try:
+            with self._at_work:
+                right = _is_right(password, hashed)
+        finally:
+            self._room.release()
         if not right or user not in users:
             return False
         with self._lock:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, make_wsgi_app
 
 from vmcrawl import __version__
-from vmcrawl.exporter.auth import Doorkeeper, Limiter
+from vmcrawl.exporter.auth import Crowded, Doorkeeper, Limiter
 from vmcrawl.webconfig import WebConfig
 
 if TYPE_CHECKING:
@@ -103,9 +103,12 @@ class _App:
             return _text(HTTPStatus.SERVICE_UNAVAILABLE)
         if not self._limiter.allows(config.rate_limit):
             return _text(HTTPStatus.TOO_MANY_REQUESTS)
-        if config.users and not self._doorkeeper.admits(environ.get("HTTP_AUTHORIZATION", ""), config.users):
-            return _text(HTTPStatus.UNAUTHORIZED).with_headers([("WWW-Authenticate", 'Basic realm="vmcrawl"')])
-        return None
+        try:
+            if not config.users or self._doorkeeper.admits(environ.get("HTTP_AUTHORIZATION", ""), config.users):
+                return None
+        except Crowded:
+            return _text(HTTPStatus.TOO_MANY_REQUESTS)
+        return _text(HTTPStatus.UNAUTHORIZED).with_headers([("WWW-Authenticate", 'Basic realm="vmcrawl"')])
 
     def _answer(self, environ: "WSGIEnvironment") -> "_Reply":
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
