@@ -82,6 +82,12 @@ def test_metrics_are_text_or_openmetrics_as_the_client_likes(app):
         assert values(read_openmetrics(negotiated.body.decode())) == {"vmcrawl_a": 1, "vmcrawl_b": 2}
 
 
+@pytest.mark.parametrize("version", ["2.0.0", "1.5.0", "2.0.0,application/openmetrics-text;version=1.0.0"])
+def test_a_version_of_openmetrics_that_we_do_not_speak_is_not_promised(app, version):
+    answered = Reply(app, HTTP_ACCEPT=f"application/openmetrics-text;version={version}")
+    assert answered.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
 @pytest.mark.parametrize(
     "accept", ["", "application/openmetrics-text; version=x", "text/plain;version=;escaping", ",;=", "é"]
 )

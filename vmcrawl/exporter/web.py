@@ -29,6 +29,8 @@ TLS_OF_CONNECTION = "vmcrawl.tls"
 
 _PATHS = ("/", "/metrics", "/-/healthy", "/-/ready")
 _METHODS = ("GET", "HEAD", "OPTIONS")
+#: Of the text format and of OpenMetrics, as the library writes them.
+_VERSIONS = ("0.0.4", "1.0.0")
 _USUAL_SCRAPE = timedelta(seconds=10)
 _LONGEST_SCRAPE = timedelta(seconds=60)
 _SHORTEST_SCRAPE = timedelta(milliseconds=1)
@@ -144,9 +146,7 @@ def _metrics(registry: CollectorRegistry, environ: "WSGIEnvironment") -> _Reply:
     """What prometheus_client makes of it: text or OpenMetrics, compressed or not, all or what ``name[]`` names."""
     # It answers every path and no HEAD, so it is only told what it knows.
     request = {**environ, "REQUEST_METHOD": "GET", "PATH_INFO": "/metrics"}
-    try:
-        choose_encoder(environ.get("HTTP_ACCEPT", ""))
-    except (TypeError, ValueError):  # a version that is no number
+    if not _can_be_negotiated(environ.get("HTTP_ACCEPT", "")):
         request.pop("HTTP_ACCEPT", None)
     sent: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -156,3 +156,12 @@ def _metrics(registry: CollectorRegistry, environ: "WSGIEnvironment") -> _Reply:
     body = b"".join(make_wsgi_app(registry)(request, start_response))
     ((status, headers),) = sent
     return _Reply(HTTPStatus(int(status[:3])), tuple(headers), body)
+
+
+def _can_be_negotiated(accept: str) -> bool:
+    """Not a version that is no number, nor one that the library would promise, but cannot write."""
+    try:
+        _, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):
+        return False
+    return any(f"version={version};" in content_type for version in _VERSIONS)
