@@ -258,3 +258,10 @@ def test_no_files_are_left_open(site):
             site.issuer.leaf(*NAMES).write(site.directory)
             assert site.ask(port) == 200
         assert eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+def test_nobody_renegotiates(site):
+    """OpenSSL 3 refuses it by itself, 1.1 does not."""
+    rules = Rules(WebConfigFile(site.path)).for_handshake()
+    assert rules is not None
+    assert rules[1].options & ssl.OP_NO_RENEGOTIATION

@@ -112,6 +112,8 @@ def _context(config: TlsConfig, material: _Material) -> ssl.SSLContext:
     # A session that is taken up again shows its certificate to nobody; and no client comes often enough to gain.
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET
+    # OpenSSL 1.1 would let clients ask for handshake after handshake on one connection.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     if not config.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if config.ciphers:
