@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -21,6 +22,10 @@ from vmcrawl.embedded import EmbeddedUnavailable, running
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import migrate
+
+# How long an example takes says more of the machine, and of who else is at work on it, than of the code.
+settings.register_profile("on any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("on any machine")
 
 
 @pytest.fixture(autouse=True)
