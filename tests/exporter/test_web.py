@@ -164,8 +164,8 @@ def test_signs_of_life_and_the_page_ask_for_no_metrics(app, scrapes):
         ("1.5", 1),
         ("1.01", 0.51),
         ("1", 0.5),
-        ("0.2", 0.1),
-        ("1e-300", 0.001),
+        ("0.2", 0.5),
+        ("1e-300", 0.5),
         ("60.5", 60),
         ("3600", 60),
         ("1e300", 60),
@@ -229,7 +229,7 @@ def test_a_configuration_that_cannot_be_used_lets_nobody_in(scrapes, users, capl
     for path in (*PATHS, "/nope"):
         assert Reply(app, path, **login("alice", "wonderland")).status == 500
     assert scrapes.allowed == []
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 5
+    assert [record.levelno for record in caplog.records] == [logging.ERROR], "said once, however many ask"
     assert "web.yml, line 3: nonsense" in caplog.text
 
 

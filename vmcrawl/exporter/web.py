@@ -3,6 +3,7 @@
 import html
 import logging
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,7 +34,10 @@ _METHODS = ("GET", "HEAD", "OPTIONS")
 _VERSIONS = ("0.0.4", "1.0.0")
 _USUAL_SCRAPE = timedelta(seconds=10)
 _LONGEST_SCRAPE = timedelta(seconds=60)
-_SHORTEST_SCRAPE = timedelta(milliseconds=1)
+#: Whoever says less only wants to see scrapes fail.
+_SHORTEST_SCRAPE = timedelta(milliseconds=500)
+#: How often it is said that nobody is let in, however many ask.
+_SAID_AGAIN_SECONDS = 60.0
 
 _PAGE = f"""<!DOCTYPE html>
 <html lang="en">
@@ -79,6 +83,7 @@ class _App:
         self._web_config = web_config
         self._doorkeeper = Doorkeeper()
         self._limiter = Limiter()
+        self._said = ("", -math.inf)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
         reply = self._reply(environ)
@@ -90,7 +95,7 @@ class _App:
         try:
             config = self._web_config()
         except ValueError as error:
-            log.error("nobody is let in, since the web configuration cannot be used: %s", error)
+            self._say_why_nobody_is_let_in(str(error))
             return _text(HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
             reply = self._refusal(environ, config) or self._answer(environ)
@@ -98,6 +103,12 @@ class _App:
             log.exception("a request failed")
             reply = _text(HTTPStatus.INTERNAL_SERVER_ERROR)
         return reply.with_headers(config.headers.items())
+
+    def _say_why_nobody_is_let_in(self, why: str) -> None:
+        said, at = self._said
+        if why != said or time.monotonic() - at >= _SAID_AGAIN_SECONDS:
+            self._said = (why, time.monotonic())
+            log.error("nobody is let in, since the web configuration cannot be used: %s", why)
 
     def _refusal(self, environ: "WSGIEnvironment", config: WebConfig) -> "_Reply | None":
         if environ.get(TLS_OF_CONNECTION) != config.tls:
