@@ -1,0 +1,1 @@
+"""Makes the dashboards: ``python -m grafana.build`` writes ``grafana/dashboards/*.json``."""

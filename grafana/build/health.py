@@ -1,0 +1,340 @@
+"""The operator's dashboard: is the crawl healthy, and if not, what fails and why?"""
+
+from typing import Any
+
+from grafana.build.colours import BLUE, GREEN, GREY, ORANGE, RED, RUNS, SKY
+from grafana.build.layout import Grid, dashboard
+from grafana.build.parts import PROMETHEUS, bars, curves, mapped, over_time, override, query, stat, table, text
+from grafana.build.queries import by, newest, selector, total
+
+#: Failures of the network between us and them; if many, ours.
+_NETWORK = "dns_failure|dns_not_found|connection_refused|connection_unreachable|connection_reset|timeout|tls_handshake"
+_HOUR, _DAY = 3600.0, 86_400.0
+
+
+def health() -> dict[str, Any]:
+    """For one who has been woken up: the state first, then runs, what fails, the queue, and the exporter itself."""
+    grid = Grid()
+    _state(grid)
+    _runs(grid)
+    _failures(grid)
+    _queue(grid)
+    _work(grid)
+    _exporter(grid)
+    return dashboard(
+        "vmcrawl-health",
+        "vmcrawl crawl health",
+        "Runs, outcomes, the queue, the database and the exporter, for whoever operates vmcrawl.",
+        grid,
+        since="now-7d",
+        tags=["operator"],
+        annotations=[_ALERTS],
+        refresh="1m",
+    )
+
+
+_ALERTS = {
+    "name": "Alerts",
+    "datasource": PROMETHEUS,
+    "enable": True,
+    "hide": False,
+    "iconColor": RED,
+    "expr": 'max by (alertname, severity) (ALERTS{alertname=~"Vmcrawl.*", alertstate="firing"})',
+    "step": "5m",
+    "titleFormat": "{{alertname}}",
+    "textFormat": "{{severity}}",
+    "tagKeys": "severity",
+    "useValueForTime": False,
+}
+
+
+def _state(grid: Grid) -> None:
+    grid.row("State")
+    age = ((None, GREEN), (3 * _HOUR, ORANGE), (6 * _HOUR, RED))
+    up = mapped(
+        stat(
+            "Database",
+            "Whether the last scrape could read it. Runbook: VmcrawlDatabaseDown.",
+            query(newest("vmcrawl_database_up")),
+            "none",
+            steps=((None, RED), (1, GREEN)),
+        ),
+        {"0": ("down", RED), "1": ("up", GREEN)},
+    )
+    status = stat(
+        "Last run",
+        "How the run that ended last ended. partial: it was cut off by crawl.max_duration, or far too much of what is"
+        " published could not be seen. Runbooks: VmcrawlRunsFailing, VmcrawlHistoryHalted.",
+        query(f"{by('status', 'vmcrawl_run_last_status')} == 1", "{{status}}"),
+        "none",
+    )
+    status["options"]["textMode"] = "name"
+    for name, colour in RUNS.items():
+        override(status, name, {"color": {"mode": "fixed", "fixedColor": colour}})
+    grid.line(
+        4,
+        (4, up),
+        (4, status),
+        (
+            4,
+            stat(
+                "Since the last success",
+                "Since a run last ended with success. Runbook: VmcrawlRunMissing.",
+                query(f"time() - ({newest('vmcrawl_run_last_success_timestamp_seconds')} > 0)"),
+                "s",
+                steps=age,
+            ),
+        ),
+        (
+            4,
+            stat(
+                "Running now",
+                "Share of what the runs that are going on have planned that is crawled; no data: nothing runs.",
+                query(
+                    f"{total('vmcrawl_run_current_processed_domains')}"
+                    f" / ({total('vmcrawl_run_current_planned_domains')} > 0)"
+                ),
+                "percentunit",
+            ),
+        ),
+        (
+            4,
+            stat(
+                "Overdue",
+                "Domains that have waited for a crawl for more than six hours. Runbook: VmcrawlBacklogGrowing.",
+                query(total("vmcrawl_due_domains", 'overdue="true"')),
+                steps=((None, GREEN), (1, ORANGE), (1000, RED)),
+            ),
+        ),
+        (
+            4,
+            stat(
+                "Stale",
+                "Published instances that were last seen in good health more than a third of the retention ago (a day)."
+                " Runbook: VmcrawlDataStale.",
+                query(total("vmcrawl_stale_domains")),
+                steps=((None, GREEN), (1, ORANGE), (1000, RED)),
+            ),
+        ),
+    )
+
+
+def _runs(grid: Grid) -> None:
+    grid.row("Runs")
+    duration = curves(
+        "How long runs take",
+        "Each step is a run that has ended. Runbook: VmcrawlRunOverrunning.",
+        [over_time(newest("vmcrawl_run_last_duration_seconds"), "last run")],
+        "s",
+        colours={"last run": BLUE},
+    )
+    size = curves(
+        "What runs crawl",
+        "Domains that the run that ended last had planned, and that it crawled. Fewer crawled than planned: it was cut"
+        " off, or another run was faster.",
+        [
+            over_time(newest("vmcrawl_run_last_planned_domains"), "planned", "A"),
+            over_time(total("vmcrawl_run_last_domains"), "crawled", "B"),
+        ],
+        colours={"planned": GREY, "crawled": BLUE},
+    )
+    endings = curves(
+        "Runs by how they ended",
+        "Per hour. failed and interrupted should be rare. Runbook: VmcrawlRunsFailing.",
+        [over_time(f"sum by (status) (increase({selector('vmcrawl_runs_total')}[1h]))", "{{status}}")],
+        colours=RUNS,
+        stacked=True,
+    )
+    endings["targets"][0]["expr"] = (
+        "sum by (status) (max without (instance, pod, container, endpoint, service, node)"
+        f" (increase({selector('vmcrawl_runs_total')}[$__rate_interval])))"
+    )
+    grid.line(7, (8, duration), (8, size), (8, endings))
+
+
+def _failures(grid: Grid) -> None:
+    grid.row("What fails, and why")
+    last = bars(
+        "Outcomes of the last run",
+        "How the crawls of the run that ended last ended, the most frequent first. What each word means stands in"
+        " vmcrawl/outcome.py.",
+        query(f"sort_desc({by('outcome', 'vmcrawl_run_last_domains')} > 0)", "{{outcome}}"),
+        _OUTCOMES,
+    )
+    failing = bars(
+        "Published, but failing now",
+        "Published instances whose last crawl failed, by how. They stay published until the retention is over. Runbook:"
+        " VmcrawlInstancesFailing.",
+        query(f"sort_desc({by('outcome', 'vmcrawl_failing_instances')} > 0)", "{{outcome}}"),
+        _OUTCOMES,
+    )
+    grid.line(12, (12, last), (12, failing))
+    network = curves(
+        "Failures of the network, of the last run",
+        "Share of the crawls of the run that ended last that no server answered. If it jumps, it is our network or our"
+        " name server. Runbook: VmcrawlFetchFailuresHigh.",
+        [
+            over_time(
+                f"{total('vmcrawl_run_last_domains', f'outcome=~`{_NETWORK}`')}"
+                f" / ({total('vmcrawl_run_last_domains')} > 0)",
+                "share",
+            )
+        ],
+        "percentunit",
+        colours={"share": RED},
+        share=True,
+    )
+    population = curves(
+        "All domains by outcome",
+        "How the last crawl of each known domain ended; the ten most frequent.",
+        [over_time(f"topk(10, {by('outcome', 'vmcrawl_domains')})", "{{outcome}}")],
+        colours=_OUTCOMES,
+        stacked=True,
+    )
+    grid.line(8, (12, network), (12, population))
+
+
+def _queue(grid: Grid) -> None:
+    grid.row("Queue and leases")
+    due = curves(
+        "Due",
+        "Domains that wait for a crawl. overdue: for more than six hours. Runbook: VmcrawlBacklogGrowing.",
+        [
+            over_time(total("vmcrawl_due_domains", 'overdue="false"'), "due", "A"),
+            over_time(total("vmcrawl_due_domains", 'overdue="true"'), "overdue", "B"),
+        ],
+        colours={"due": BLUE, "overdue": RED},
+        stacked=True,
+    )
+    leases = curves(
+        "Leases",
+        "Domains that crawler processes have under lease. expired: their process has died, and others may have them."
+        " Runbook: VmcrawlLeasesExpired.",
+        [over_time(by("state", "vmcrawl_leases"), "{{state}}")],
+        colours={"held": BLUE, "expired": RED},
+    )
+    shards = curves(
+        "Crawler processes",
+        "Of all machines. lost: all of its leases have run out.",
+        [over_time(by("state", "vmcrawl_run_shards"), "{{state}}")],
+        colours={"running": BLUE, "lost": RED},
+    )
+    grid.line(7, (8, due), (8, leases), (8, shards))
+
+
+def _work(grid: Grid) -> None:
+    grid.row("Work")
+
+    def rate(metric: str) -> str:
+        replicas = "instance, pod, container, endpoint, service, node"
+        return f"sum(max without ({replicas}) (rate({selector(metric)}[$__rate_interval])))"
+
+    speed = curves(
+        "Crawls and requests a second",
+        "While nothing runs both are 0. A known server costs one request, a new one four.",
+        [
+            over_time(rate("vmcrawl_crawls_total"), "crawls", "A"),
+            over_time(rate("vmcrawl_requests_total"), "requests", "B"),
+        ],
+        "reqps",
+        colours={"crawls": BLUE, "requests": ORANGE},
+    )
+    volume = curves(
+        "Bytes received a second",
+        "All that servers send: TLS, heads, and bodies as they come.",
+        [over_time(rate("vmcrawl_received_bytes_total"), "received")],
+        "Bps",
+        colours={"received": BLUE},
+    )
+    replicas = "instance, pod, container, endpoint, service, node"
+    buckets = selector("vmcrawl_crawl_duration_seconds_bucket")
+    latency = curves(
+        "How long a crawl takes",
+        "Half of the crawls, and 95 of 100, are over within so many seconds, waiting for their turn included.",
+        [
+            over_time(
+                f"histogram_quantile({share}, sum by (le) (max without ({replicas})"
+                f" (rate({buckets}[$__rate_interval]))))",
+                name,
+                ref,
+            )
+            for ref, share, name in (("A", "0.5", "half"), ("B", "0.95", "95 %"))
+        ],
+        "s",
+        colours={"half": BLUE, "95 %": ORANGE},
+    )
+    grid.line(7, (8, speed), (8, volume), (8, latency))
+
+
+def _exporter(grid: Grid) -> None:
+    grid.row("Database, exporter, sources")
+    scrape = curves(
+        "How long scrapes take",
+        "As Prometheus sees it, by exporter. Runbook: VmcrawlScrapeSlow.",
+        [over_time(f"max by (instance) ({selector('scrape_duration_seconds')})", "{{instance}}")],
+        "s",
+        colours={},
+    )
+    subjects = curves(
+        "By subject",
+        "How long each part of a scrape takes; nearly all of it is Postgres. A part that fails takes no time here: see"
+        " Runbook VmcrawlCollectorFailing.",
+        [over_time(by("collector", "vmcrawl_scrape_collector_duration_seconds"), "{{collector}}")],
+        "s",
+        colours={},
+        stacked=True,
+    )
+    memory = curves(
+        "Memory of the exporter",
+        "By exporter.",
+        [over_time(f"max by (instance) ({selector('process_resident_memory_bytes')})", "{{instance}}")],
+        "bytes",
+        colours={},
+    )
+    grid.line(7, (8, scrape), (8, subjects), (8, memory))
+    sources = table(
+        "What is known of upstream",
+        "When each source last gave a good answer. Runbook: VmcrawlCatalogueStale.",
+        [
+            query(
+                f"max by (source) ({selector('vmcrawl_catalogue_last_update_timestamp_seconds')}) * 1000 > 0",
+                table=True,
+            )
+        ],
+        {"source": "Source", "Value": "Last good answer"},
+        hidden=["Time"],
+    )
+    override(sources, "Last good answer", {"unit": "dateTimeFromNow"})
+    firing = table(
+        "Alerts that fire",
+        "Each has a page in deploy/runbooks.",
+        [query('max by (alertname, severity) (ALERTS{alertname=~"Vmcrawl.*", alertstate="firing"})', table=True)],
+        {"alertname": "Alert", "severity": "Severity"},
+        hidden=["Time", "Value"],
+    )
+    link = {
+        "title": "Runbook",
+        "url": "https://github.com/vmcrawl/vmcrawl/blob/main/deploy/runbooks/${__value.raw}.md",
+        "targetBlank": True,
+    }
+    override(firing, "Alert", {"links": [link]})
+    grid.line(7, (8, sources), (8, firing), (8, text(_HELP)))
+
+
+_HELP = """### What to look at
+
+- **Since the last success** grows: nothing runs, or runs fail. Look at the Job, then at *Runs by how they ended*.
+- **Failures of the network** jump: our network or name server. Nothing is unpublished for three days.
+- **Overdue** grows: more domains than one run gets through. More time, threads or machines.
+- **Database** down: everything else here is empty until it is back.
+
+[All runbooks](https://github.com/vmcrawl/vmcrawl/tree/main/deploy/runbooks)
+"""
+
+_OUTCOMES = {
+    "ok": GREEN,
+    **dict.fromkeys(("timeout", "connection_refused", "connection_unreachable", "connection_reset"), RED),
+    **dict.fromkeys(("dns_not_found", "dns_failure"), ORANGE),
+    **dict.fromkeys(("not_mastodon", "alias", "never_crawled"), GREY),
+    **dict.fromkeys(("http_4xx", "http_5xx", "http_other"), SKY),
+}

@@ -1,0 +1,244 @@
+"""Panels of classic dashboards, as Grafana 10 to 13 read them; only types that all of them have."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grafana.build.colours import BRANCHES, PLAIN
+
+Panel = dict[str, Any]
+Steps = Sequence[tuple[float | None, str]]
+
+PROMETHEUS = {"type": "prometheus", "uid": "prometheus"}
+POSTGRES = {"type": "postgres", "uid": "vmcrawl-postgres"}
+
+
+def query(expression: str, legend: str = "", *, ref: str = "A", instant: bool = True, table: bool = False) -> Panel:
+    """One question to Prometheus: of now, or (``instant`` False) of all the time that is shown."""
+    return {
+        "refId": ref,
+        "datasource": PROMETHEUS,
+        "editorMode": "code",
+        "expr": expression,
+        "legendFormat": legend or "__auto",
+        "instant": instant,
+        "range": not instant,
+        "format": "table" if table else "time_series",
+    }
+
+
+def over_time(expression: str, legend: str, ref: str = "A") -> Panel:
+    """One question for a curve."""
+    return query(expression, legend, ref=ref, instant=False)
+
+
+def sql(statement: str, ref: str = "A") -> Panel:
+    """One question to Postgres, whose answer is a table."""
+    return {
+        "refId": ref,
+        "datasource": POSTGRES,
+        "editorMode": "code",
+        "format": "table",
+        "rawQuery": True,
+        "rawSql": statement,
+    }
+
+
+def panel(
+    kind: str, title: str, description: str, targets: Sequence[Panel], unit: str, *, steps: Steps = PLAIN, **more: Any
+) -> Panel:
+    """What all panels have; ``more`` goes into ``options``."""
+    return {
+        "type": kind,
+        "title": title,
+        "description": description,
+        "datasource": targets[0]["datasource"],
+        "targets": list(targets),
+        "fieldConfig": {
+            "defaults": {
+                "unit": unit,
+                "noValue": "no data",
+                "color": {"mode": "thresholds"},
+                "mappings": [],
+                "thresholds": {
+                    "mode": "absolute",
+                    "steps": [{"value": value, "color": colour} for value, colour in steps],
+                },
+            },
+            "overrides": [],
+        },
+        "options": dict(more),
+        "transformations": [],
+    }
+
+
+def stat(title: str, description: str, target: Panel, unit: str = "short", *, steps: Steps = PLAIN) -> Panel:
+    """One number, on a ground of the colour that it deserves."""
+    return panel(
+        "stat",
+        title,
+        description,
+        [target],
+        unit,
+        steps=steps,
+        colorMode="value",
+        graphMode="none",
+        justifyMode="auto",
+        orientation="auto",
+        textMode="auto",
+        wideLayout=True,
+        reduceOptions=_LAST,
+    )
+
+
+def bars(title: str, description: str, target: Panel, colours: Mapping[str, str], unit: str = "short") -> Panel:
+    """One bar for each series, the longest first if the query sorts them."""
+    made = panel(
+        "bargauge",
+        title,
+        description,
+        [target],
+        unit,
+        displayMode="basic",
+        orientation="horizontal",
+        showUnfilled=False,
+        valueMode="color",
+        namePlacement="left",
+        sizing="auto",
+        minVizHeight=16,
+        minVizWidth=8,
+        maxVizHeight=40,
+        reduceOptions=_LAST,
+    )
+    made["fieldConfig"]["defaults"]["min"] = 0
+    return coloured(made, colours)
+
+
+def curves(
+    title: str,
+    description: str,
+    targets: Sequence[Panel],
+    unit: str = "short",
+    *,
+    colours: Mapping[str, str] = BRANCHES,
+    stacked: bool = False,
+    share: bool = False,
+    steps: Steps = PLAIN,
+) -> Panel:
+    """Lines over time, or areas on top of each other; ``share``: from 0 to 1, so 0 to 100 %."""
+    made = panel(
+        "timeseries",
+        title,
+        description,
+        targets,
+        unit,
+        steps=steps,
+        legend={"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+        tooltip={"mode": "multi", "sort": "desc"},
+    )
+    defaults = made["fieldConfig"]["defaults"]
+    defaults["min"] = 0
+    if share:
+        defaults["max"] = 1
+    defaults["color"] = {"mode": "palette-classic-by-name"}
+    defaults["custom"] = {
+        "drawStyle": "line",
+        "lineInterpolation": "stepAfter",
+        "lineWidth": 0 if stacked else 2,
+        "fillOpacity": 80 if stacked else 0,
+        "showPoints": "never",
+        "spanNulls": False,
+        "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+    }
+    return coloured(made, colours)
+
+
+def table(
+    title: str,
+    description: str,
+    targets: Sequence[Panel],
+    columns: Mapping[str, str],
+    *,
+    hidden: Sequence[str] = (),
+    sort: str = "",
+    footer: Sequence[str] = (),
+) -> Panel:
+    """Rows; ``columns`` are the names of fields and how to call them, in their order; all others are ``hidden``."""
+    made = panel(
+        "table",
+        title,
+        description,
+        targets,
+        "short",
+        showHeader=True,
+        cellHeight="sm",
+        sortBy=[{"displayName": sort, "desc": True}] if sort else [],
+        footer={"show": bool(footer), "reducer": ["sum"], "countRows": False, "fields": list(footer)},
+    )
+    made["fieldConfig"]["defaults"]["custom"] = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}
+    if len(targets) > 1:
+        made["transformations"].append({"id": "merge", "options": {}})
+    made["transformations"].append(
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": dict.fromkeys(hidden, True),
+                "includeByName": {},
+                "indexByName": {name: position for position, name in enumerate(columns)},
+                "renameByName": dict(columns),
+            },
+        }
+    )
+    return made
+
+
+def text(markdown: str) -> Panel:
+    """Words."""
+    return {
+        "type": "text",
+        "title": "",
+        "description": "",
+        "transparent": True,
+        "options": {
+            "mode": "markdown",
+            "content": markdown,
+            "code": {"language": "plaintext", "showLineNumbers": False},
+        },
+        "fieldConfig": {"defaults": {}, "overrides": []},
+        "targets": [],
+    }
+
+
+def coloured(made: Panel, colours: Mapping[str, str]) -> Panel:
+    """Give series fixed colours; names between slashes are regular expressions."""
+    for name, colour in colours.items():
+        kind = "byRegexp" if name.startswith("/") else "byName"
+        override(made, name, {"color": {"mode": "fixed", "fixedColor": colour}}, kind)
+    return made
+
+
+def override(made: Panel, name: str, properties: Mapping[str, Any], kind: str = "byName") -> Panel:
+    """Treat fields of a name otherwise than the rest."""
+    made["fieldConfig"]["overrides"].append(
+        {
+            "matcher": {"id": kind, "options": name},
+            "properties": [{"id": key, "value": value} for key, value in properties.items()],
+        }
+    )
+    return made
+
+
+def mapped(made: Panel, words: Mapping[str, tuple[str, str]]) -> Panel:
+    """Say values in words: text and colour by value."""
+    options = {
+        value: {"text": said, "color": colour, "index": n} for n, (value, (said, colour)) in enumerate(words.items())
+    }
+    made["fieldConfig"]["defaults"]["mappings"].append({"type": "value", "options": options})
+    return made
+
+
+def steps_of(steps: Steps) -> dict[str, Any]:
+    """Thresholds, for an override."""
+    return {"mode": "absolute", "steps": [{"value": value, "color": colour} for value, colour in steps]}
+
+
+_LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
