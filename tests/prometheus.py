@@ -56,10 +56,15 @@ class Prometheus:
     def query(self, promql: str) -> dict[object, float]:
         """An instant query: values by labels, by the bare value of the only label, or under () if there is none."""
         found: dict[object, float] = {}
-        for sample in self._get("query", query=promql)["result"]:
+        for sample in self.samples(promql):
             labels = {name: value for name, value in sample["metric"].items() if name != "__name__"}
             values = tuple(labels[name] for name in sorted(labels))
             found[values[0] if len(values) == 1 else values] = float(sample["value"][1])
+        return found
+
+    def samples(self, promql: str) -> list[dict[str, Any]]:
+        """An instant query, as the API answers it."""
+        found: list[dict[str, Any]] = self._get("query", query=promql)["result"]
         return found
 
     def number(self, promql: str) -> float | None:
