@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -22,6 +23,9 @@ from vmcrawl.embedded import EmbeddedUnavailable, running
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
 from vmcrawl.store.migrations import migrate
+
+if TYPE_CHECKING:
+    from tests.measured import Measured
 
 # How long an example takes says more of the machine, and of who else is at work on it, than of the code.
 settings.register_profile("on any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -92,6 +96,15 @@ def connection(database_url: str) -> Iterator[psycopg.Connection]:
     """A connection to ``database_url``."""
     with connect(DatabaseSettings(url=database_url)) as connection:
         yield connection
+
+
+@pytest.fixture(scope="session")
+def measured(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Measured]":
+    """A crawled simulated Fediverse in a Prometheus, made once for all tests that ask for it."""
+    from tests.measured import measuring  # it needs what is below
+
+    with measuring(server_url, tmp_path_factory.mktemp("measured")) as found:
+        yield found
 
 
 @contextmanager

@@ -90,6 +90,12 @@ class Prometheus:
         return document["data"]
 
 
+def promtool(directory: Path, *arguments: str) -> None:
+    """Run promtool in a directory; it must find nothing wrong."""
+    done = subprocess.run([needed("promtool"), *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @contextmanager
 def prometheus(directory: Path, config: str, *arguments: str) -> Iterator[Prometheus]:
     """Run a Prometheus with that configuration, and its data under ``directory``."""

@@ -1,6 +1,5 @@
 """The past in a real Prometheus: promtool makes blocks of the export, and queries answer what the history holds."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.program import environment, vmcrawl
-from tests.prometheus import Prometheus, needed, prometheus
+from tests.prometheus import Prometheus, needed, prometheus, promtool
 from tests.store.builders import NOW, leave_page
 from vmcrawl.store.migrations import prepare
 
@@ -150,11 +149,6 @@ def patched_of(row: Row) -> str:
 
 def version_of(row: Row) -> dict[str, str]:
     return {"version": row[1] if row is not HOSTILE else "other", "branch": branch_of(row)}
-
-
-def promtool(directory: Path, *arguments: str) -> None:
-    done = subprocess.run([needed("promtool"), *arguments], cwd=directory, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def query_range(server: Prometheus, promql: str, since: datetime) -> Answers:

@@ -295,16 +295,16 @@ def _exporter(grid: Grid) -> None:
     sources = table(
         "What is known of upstream",
         "When each source last gave a good answer. Runbook: VmcrawlCatalogueStale.",
-        [
-            query(
-                f"max by (source) ({selector('vmcrawl_catalogue_last_update_timestamp_seconds')}) * 1000 > 0",
-                table=True,
-            )
-        ],
+        [query(f"max by (source) ({selector('vmcrawl_catalogue_last_update_timestamp_seconds')}) * 1000", table=True)],
         {"source": "Source", "Value": "Last good answer"},
         hidden=["Time"],
     )
-    override(sources, "Last good answer", {"unit": "dateTimeFromNow"})
+    never = {"0": {"text": "never", "color": RED, "index": 0}}
+    override(
+        sources,
+        "Last good answer",
+        {"unit": "dateTimeFromNow", "mappings": [{"type": "value", "options": never}]},
+    )
     firing = table(
         "Alerts that fire",
         "Each has a page in deploy/runbooks.",

@@ -151,7 +151,7 @@ def _frame(target: Mapping[str, Any], labels: Mapping[str, str], values: Sequenc
                 "type": "time",
                 "labels": None,
                 "config": None,
-                "values": [int(at * 1000) for at, _ in values],
+                "values": [round(at * 1000) for at, _ in values],
             },
             {
                 "name": "Value",
@@ -167,7 +167,7 @@ def _frame(target: Mapping[str, Any], labels: Mapping[str, str], values: Sequenc
 def _table(target: Mapping[str, Any], asking: Asking, value_name: str) -> Frame:
     found = asking.prometheus.samples(promql_of(target, asking.rate_interval))
     names = sorted({name for sample in found for name in sample["metric"]})
-    columns = [("Time", "time", [int(sample["value"][0] * 1000) for sample in found])]
+    columns: list[tuple[str, str, list[Any]]] = [("Time", "time", [int(sample["value"][0] * 1000) for sample in found])]
     columns += [(name, "string", [sample["metric"].get(name, "") for sample in found]) for name in names]
     columns += [(value_name, "number", [float(sample["value"][1]) for sample in found])]
     return _of_columns(target, columns)
