@@ -17,7 +17,7 @@ from tests.measured import APART, PAGES, past
 from tests.promtool import exported_names
 
 PROJECT = Path(__file__).parents[1]
-FILES = sorted((PROJECT / "grafana" / "dashboards").glob("*.json"))
+FILES = sorted((PROJECT / "grafana" / "dashboards").rglob("*.json"))
 DASHBOARDS = {file.stem: json.loads(file.read_text()) for file in FILES}
 #: Metrics that Prometheus makes itself, or the client library.
 NOT_OURS = {"ALERTS", "scrape_duration_seconds", "process_resident_memory_bytes"}
