@@ -62,9 +62,10 @@ class Prometheus:
             found[values[0] if len(values) == 1 else values] = float(sample["value"][1])
         return found
 
-    def samples(self, promql: str) -> list[dict[str, Any]]:
-        """An instant query, as the API answers it."""
-        found: list[dict[str, Any]] = self._get("query", query=promql)["result"]
+    def samples(self, promql: str, at: float | None = None) -> list[dict[str, Any]]:
+        """An instant query, of now or of a time in seconds since 1970, as the API answers it."""
+        when = {} if at is None else {"time": at}
+        found: list[dict[str, Any]] = self._get("query", query=promql, **when)["result"]
         return found
 
     def number(self, promql: str) -> float | None:

@@ -15,6 +15,7 @@ from grafana.build.parts import (
     stat,
     steps_of,
     table,
+    widths,
 )
 from grafana.build.queries import SUPPORTED, by, by_support, newest, of_support, one, selector, total
 
@@ -151,15 +152,17 @@ def _branch_table(what: str, metric: str) -> Panel:
             "Value #D": "Share",
         },
         hidden=["Time", "Value #A"],
+        words=["Branch", "Newest"],
         sort="Branch",
     )
+    widths(made, {"Branch": 90, "Support": 110, "Newest": 100, "Patched": 100})
     cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     return override(
         made,
         "Share",
         {
             **{"unit": "percentunit", "min": 0, "max": 1, "color": {"mode": "thresholds"}},
-            **{"thresholds": steps_of(SHARE), "custom.cellOptions": cell, "custom.minWidth": 140},
+            **{"thresholds": steps_of(SHARE), "custom.cellOptions": cell},
         },
     )
 
@@ -282,7 +285,7 @@ def _history(grid: Grid) -> None:
 
 def _security(grid: Grid) -> None:
     grid.row("Security: who is touched by what, and how long fixes take")
-    grid.line(10, (12, _exposure()), (12, _delays()))
+    grid.line(10, (11, _exposure()), (13, _delays()))
 
 
 def _exposure() -> Panel:
@@ -312,14 +315,15 @@ def _exposure() -> Panel:
         "url": "https://github.com/mastodon/mastodon/security/advisories/${__value.raw}",
         "targetBlank": True,
     }
-    override(made, "Advisory", {"links": [link], "custom.minWidth": 190})
+    override(made, "Advisory", {"links": [link]})
+    widths(made, {"Severity": 90, "Servers": 90, "Of all servers": 140, "Active users": 110})
     cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     override(
         made,
         "Of all servers",
         {
             **{"unit": "percentunit", "min": 0, "max": 1, "color": {"mode": "thresholds"}},
-            **{"thresholds": steps_of(SMALL_SHARE), "custom.cellOptions": cell, "custom.minWidth": 130},
+            **{"thresholds": steps_of(SMALL_SHARE), "custom.cellOptions": cell},
         },
     )
     words = {word: {"text": word, "color": colour, "index": n} for n, (word, colour) in enumerate(SEVERITIES.items())}
@@ -370,6 +374,7 @@ def _delays() -> Panel:
             "Value #F": "90 % of users",
         },
         hidden=["Time"],
+        words=["Branch", "Fix"],
         sort="Branch",
     )
     for name in ("Servers", "Users"):
@@ -381,6 +386,7 @@ def _delays() -> Panel:
             "thresholds": steps_of(SHARE),
         }
         override(made, name, {**properties, "custom.cellOptions": cell})
+    widths(made, {"Branch": 80, "Fix": 80, "Servers": 80, "Users": 80})
     override(made, "/^[59]0 %/", {"unit": "dtdurations", "noValue": "not yet"}, "byRegexp")
     return made
 
@@ -414,6 +420,7 @@ def _variety(grid: Grid) -> None:
         ],
         {"version": "Version", "branch": "Branch", "Value #A": "Servers", "Value #B": "Active users"},
         hidden=["Time"],
+        words=["Version", "Branch"],
         sort="Servers",
     )
     grid.line(11, (6, forks), (6, channels), (12, versions))

@@ -11,16 +11,18 @@ BLUE = "#0072B2"
 RED = "#D55E00"
 PINK = "#CC79A7"
 GREY = "#8E8E8E"
+#: Not of the eight, for one more that is needed.
+PURPLE = "#7E5FBF"
 
 #: Branches by their minor number: 4.7 and 4.6 are never alike, 4.7 is the same in every panel of every dashboard.
 #: Eight in a row differ, and no more than eight are ever alive.
-_BY_MINOR = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, "#6A51A3")
+_BY_MINOR = (PINK, YELLOW, RED, PURPLE, ORANGE, GREEN, SKY, BLUE)
 BRANCHES = {
     # What is older than 4.0 has been out of support for years: it is one thing, in one colour.
     r"/^[123]\..*/": GREY,
     "/^other$/": GREY,
     **{rf"/^4\.(?:{minor}|{minor + 8}|{minor + 16})$/": colour for minor, colour in enumerate(_BY_MINOR)},
-    **{rf"/^5\.(?:{minor}|{minor + 8}|{minor + 16})$/": _BY_MINOR[(minor + 4) % 8] for minor in range(8)},
+    **{rf"/^5\.(?:{minor}|{minor + 8}|{minor + 16})$/": _BY_MINOR[(minor + 3) % 8] for minor in range(8)},
 }
 SUPPORT = {"main": PINK, "latest": BLUE, "previous": SKY, "deprecated": ORANGE, "eol": RED, "unknown": GREY}
 PATCHED = {"patched": GREEN, "not patched": RED, "unknown": GREY}

@@ -4,7 +4,7 @@ from typing import Any
 
 from grafana.build.colours import GREEN, GREY, RED, SUPPORT
 from grafana.build.layout import Grid, dashboard
-from grafana.build.parts import POSTGRES, override, sql, stat, table
+from grafana.build.parts import POSTGRES, override, sql, stat, table, widths
 
 
 def instances() -> dict[str, Any]:
@@ -115,6 +115,7 @@ def _table() -> dict[str, Any]:
             "last_seen_at": "Last seen",
             "health": "Health",
         },
+        words=["Domain", "Release", "Version, as the server says it", "Branch"],
     )
     made["options"]["footer"] = {
         "show": False,
@@ -125,8 +126,14 @@ def _table() -> dict[str, Any]:
     }
     made["fieldConfig"]["defaults"]["custom"]["filterable"] = True
     link = {"title": "Go there", "url": "https://${__value.raw}", "targetBlank": True}
-    override(made, "Domain", {"links": [link], "custom.minWidth": 220})
-    override(made, "Version, as the server says it", {"custom.minWidth": 200})
+    override(made, "Domain", {"links": [link]})
+    widths(
+        made,
+        {
+            **{"Release": 150, "Software": 110, "Fork": 100, "Branch": 90, "Support": 110, "Patched": 100},
+            **{"Active users": 130, "Last seen": 140, "Health": 90},
+        },
+    )
     override(made, "Last seen", {"unit": "dateTimeFromNow"})
     for column, words in (
         ("Support", SUPPORT),

@@ -71,7 +71,7 @@ def panel(
     }
 
 
-def stat(title: str, description: str, target: Panel, unit: str = "short", *, steps: Steps = PLAIN) -> Panel:
+def stat(title: str, description: str, target: Panel, unit: str = "locale", *, steps: Steps = PLAIN) -> Panel:
     """One number, on a ground of the colour that it deserves."""
     return panel(
         "stat",
@@ -80,7 +80,7 @@ def stat(title: str, description: str, target: Panel, unit: str = "short", *, st
         [target],
         unit,
         steps=steps,
-        colorMode="value",
+        colorMode="none" if steps is PLAIN else "value",
         graphMode="none",
         justifyMode="auto",
         orientation="auto",
@@ -90,7 +90,7 @@ def stat(title: str, description: str, target: Panel, unit: str = "short", *, st
     )
 
 
-def bars(title: str, description: str, target: Panel, colours: Mapping[str, str], unit: str = "short") -> Panel:
+def bars(title: str, description: str, target: Panel, colours: Mapping[str, str], unit: str = "locale") -> Panel:
     """One bar for each series, the longest first if the query sorts them."""
     made = panel(
         "bargauge",
@@ -101,12 +101,13 @@ def bars(title: str, description: str, target: Panel, colours: Mapping[str, str]
         displayMode="basic",
         orientation="horizontal",
         showUnfilled=False,
-        valueMode="color",
+        valueMode="text",
         namePlacement="left",
         sizing="auto",
         minVizHeight=16,
         minVizWidth=8,
-        maxVizHeight=40,
+        maxVizHeight=28,
+        text={"titleSize": 14, "valueSize": 14},
         reduceOptions=_LAST,
     )
     made["fieldConfig"]["defaults"]["min"] = 0
@@ -142,8 +143,8 @@ def curves(
     defaults["color"] = {"mode": "palette-classic-by-name"}
     defaults["custom"] = {
         "drawStyle": "line",
-        "lineInterpolation": "stepAfter",
-        "lineWidth": 0 if stacked else 2,
+        "lineInterpolation": "linear" if stacked else "stepAfter",
+        "lineWidth": 1 if stacked else 2,
         "fillOpacity": 80 if stacked else 0,
         "showPoints": "never",
         "spanNulls": False,
@@ -159,22 +160,32 @@ def table(
     columns: Mapping[str, str],
     *,
     hidden: Sequence[str] = (),
+    words: Sequence[str] = (),
     sort: str = "",
     footer: Sequence[str] = (),
 ) -> Panel:
-    """Rows; ``columns`` are the names of fields and how to call them, in their order; all others are ``hidden``."""
+    """Rows; ``columns`` are the names of fields and how to call them, in their order; all others are ``hidden``.
+
+    ``words`` are the columns that look like numbers and are none.
+    """
     made = panel(
         "table",
         title,
         description,
         targets,
-        "short",
+        "locale",
         showHeader=True,
         cellHeight="sm",
         sortBy=[{"displayName": sort, "desc": True}] if sort else [],
         footer={"show": bool(footer), "reducer": ["sum"], "countRows": False, "fields": list(footer)},
     )
-    made["fieldConfig"]["defaults"]["custom"] = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False}
+    made["fieldConfig"]["defaults"]["custom"] = {
+        **{"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "minWidth": 70},
+    }
+    made["fieldConfig"]["defaults"]["noValue"] = "–"
+    # Or 4.80 is made of 4.8.
+    for name in words:
+        override(made, name, {"unit": "string"})
     if len(targets) > 1:
         made["transformations"].append({"id": "merge", "options": {}})
     made["transformations"].append(
@@ -233,6 +244,13 @@ def mapped(made: Panel, words: Mapping[str, tuple[str, str]]) -> Panel:
         value: {"text": said, "color": colour, "index": n} for n, (value, (said, colour)) in enumerate(words.items())
     }
     made["fieldConfig"]["defaults"]["mappings"].append({"type": "value", "options": options})
+    return made
+
+
+def widths(made: Panel, columns: Mapping[str, int]) -> Panel:
+    """Give columns of a table a fixed width in pixels; the others share the rest."""
+    for name, width in columns.items():
+        override(made, name, {"custom.width": width})
     return made
 
 

@@ -54,12 +54,17 @@ def answer(dashboard: Mapping[str, Any], asking: Asking) -> dict[str, Any]:
         "from": int(asking.start * 1000),
         "to": int(asking.end * 1000),
         "variables": {
-            name: {"text": "All" if name not in asking.chosen else " + ".join(value), "value": list(value)}
+            name: {"text": _shown(dashboard, name, value, asking), "value": list(value)}
             for name, value in values.items()
         },
         "panels": {str(panel["id"]): frames(panel, asking, values) for panel in panels(dashboard)},
         "annotations": [event for each in dashboard["annotations"]["list"] for event in annotations(each, asking)],
     }
+
+
+def _shown(dashboard: Mapping[str, Any], name: str, value: Sequence[str], asking: Asking) -> str:
+    (kind,) = [each["type"] for each in dashboard["templating"]["list"] if each["name"] == name]
+    return " + ".join(value) if name in asking.chosen or kind == "textbox" else "All"
 
 
 def variables(dashboard: Mapping[str, Any], asking: Asking) -> dict[str, Sequence[str]]:
@@ -134,7 +139,7 @@ def _curves(target: Mapping[str, Any], asking: Asking) -> list[Frame]:
 
 
 def _points(target: Mapping[str, Any], asking: Asking) -> list[Frame]:
-    found = asking.prometheus.samples(promql_of(target, asking.rate_interval))
+    found = asking.prometheus.samples(promql_of(target, asking.rate_interval), asking.end)
     return [_frame(target, sample["metric"], [sample["value"]]) for sample in found]
 
 
@@ -158,18 +163,18 @@ def _frame(target: Mapping[str, Any], labels: Mapping[str, str], values: Sequenc
                 "type": "number",
                 "labels": named,
                 "config": {"displayNameFromDS": _legend(name, labels)} if name else None,
-                "values": [float(value) for _, value in values],
+                "values": [_number(value) for _, value in values],
             },
         ],
     }
 
 
 def _table(target: Mapping[str, Any], asking: Asking, value_name: str) -> Frame:
-    found = asking.prometheus.samples(promql_of(target, asking.rate_interval))
+    found = asking.prometheus.samples(promql_of(target, asking.rate_interval), asking.end)
     names = sorted({name for sample in found for name in sample["metric"]})
     columns: list[tuple[str, str, list[Any]]] = [("Time", "time", [int(sample["value"][0] * 1000) for sample in found])]
     columns += [(name, "string", [sample["metric"].get(name, "") for sample in found]) for name in names]
-    columns += [(value_name, "number", [float(sample["value"][1]) for sample in found])]
+    columns += [(value_name, "number", [_number(sample["value"][1]) for sample in found])]
     return _of_columns(target, columns)
 
 
@@ -194,6 +199,11 @@ def _of_columns(target: Mapping[str, Any], columns: Sequence[tuple[str, str, lis
 
 def _legend(text: str, labels: Mapping[str, str]) -> str:
     return _LEGEND.sub(lambda match: labels.get(match[1], ""), text)
+
+
+def _number(text: str) -> float | None:
+    # JSON has no NaN; Grafana draws neither.
+    return None if text in ("NaN", "+Inf", "-Inf") else float(text)
 
 
 def _plain(value: object) -> object:

@@ -75,6 +75,7 @@ def fill(url: str) -> None:
         _publish(connection, url, servers, releases, now)
         _leave_history(connection, servers, releases, now)
         _add_failures(connection)
+        _add_runs(connection)
     database = Database(DatabaseSettings(url=url))
     read_anew(database, now.date())
     note_uptakes(database, now)
@@ -202,6 +203,14 @@ def _add_failures(connection: psycopg.Connection) -> None:
         " SELECT 'gone-' || n || '.example', (%(outcomes)s::text[])[1 + n %% %(number)s],"
         " now() + random() * interval '7 days', now() - interval '1 day' FROM generate_series(1, 14000) AS n",
         {"outcomes": list(_FAILURES), "number": len(_FAILURES)},
+    )
+
+
+def _add_runs(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO runs (started_at, finished_at, heartbeat_at, status, host, planned, crawled, outcomes)"
+        " SELECT at - interval '14 minutes', at, at, 'success', 'plausible', 4000, 4000, '{}'"
+        " FROM generate_series(now() - interval '7 days', now() - interval '20 minutes', interval '1 hour') AS at"
     )
 
 
