@@ -4,7 +4,7 @@ from typing import Any
 
 from grafana.build.colours import BLUE, GREEN, GREY, ORANGE, RED, RUNS, SKY
 from grafana.build.layout import Grid, dashboard
-from grafana.build.parts import PROMETHEUS, bars, curves, mapped, over_time, override, query, stat, table, text
+from grafana.build.parts import PROMETHEUS, bars, curves, if_none, mapped, over_time, override, query, stat, table, text
 from grafana.build.queries import by, newest, selector, total
 
 #: Failures of the network between us and them; if many, ours.
@@ -87,14 +87,17 @@ def _state(grid: Grid) -> None:
         ),
         (
             4,
-            stat(
-                "Running now",
-                "Share of what the runs that are going on have planned that is crawled; no data: nothing runs.",
-                query(
-                    f"{total('vmcrawl_run_current_processed_domains')}"
-                    f" / ({total('vmcrawl_run_current_planned_domains')} > 0)"
+            if_none(
+                stat(
+                    "Running now",
+                    "Share of what the runs that are going on have planned that is crawled.",
+                    query(
+                        f"{total('vmcrawl_run_current_processed_domains')}"
+                        f" / ({total('vmcrawl_run_current_planned_domains')} > 0)"
+                    ),
+                    "percentunit",
                 ),
-                "percentunit",
+                "nothing",
             ),
         ),
         (
@@ -161,12 +164,15 @@ def _failures(grid: Grid) -> None:
         query(f"sort_desc({by('outcome', 'vmcrawl_run_last_domains')} > 0)", "{{outcome}}"),
         _OUTCOMES,
     )
-    failing = bars(
-        "Published, but failing now",
-        "Published instances whose last crawl failed, by how. They stay published until the retention is over. Runbook:"
-        " VmcrawlInstancesFailing.",
-        query(f"sort_desc({by('outcome', 'vmcrawl_failing_instances')} > 0)", "{{outcome}}"),
-        _OUTCOMES,
+    failing = if_none(
+        bars(
+            "Published, but failing now",
+            "Published instances whose last crawl failed, by how. They stay published for three days. Runbook:"
+            " VmcrawlInstancesFailing.",
+            query(f"sort_desc({by('outcome', 'vmcrawl_failing_instances')} > 0)", "{{outcome}}"),
+            _OUTCOMES,
+        ),
+        "none",
     )
     grid.line(12, (12, last), (12, failing))
     network = curves(
@@ -317,7 +323,7 @@ def _exporter(grid: Grid) -> None:
         "url": "https://github.com/vmcrawl/vmcrawl/blob/main/deploy/runbooks/${__value.raw}.md",
         "targetBlank": True,
     }
-    override(firing, "Alert", {"links": [link]})
+    override(if_none(firing, "none"), "Alert", {"links": [link]})
     grid.line(7, (8, sources), (8, firing), (8, text(_HELP)))
 
 

@@ -182,7 +182,7 @@ def table(
     made["fieldConfig"]["defaults"]["custom"] = {
         **{"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "minWidth": 70},
     }
-    made["fieldConfig"]["defaults"]["noValue"] = "–"
+    made["fieldConfig"]["defaults"]["noValue"] = "-"
     # Or 4.80 is made of 4.8.
     for name in words:
         override(made, name, {"unit": "string"})
@@ -244,6 +244,12 @@ def mapped(made: Panel, words: Mapping[str, tuple[str, str]]) -> Panel:
         value: {"text": said, "color": colour, "index": n} for n, (value, (said, colour)) in enumerate(words.items())
     }
     made["fieldConfig"]["defaults"]["mappings"].append({"type": "value", "options": options})
+    return made
+
+
+def if_none(made: Panel, words: str) -> Panel:
+    """What to say where there is nothing, and that is good."""
+    made["fieldConfig"]["defaults"]["noValue"] = words
     return made
 
 
