@@ -145,17 +145,17 @@ def _branch_table(what: str, metric: str) -> Panel:
         ],
         {
             "branch": "Branch",
-            "support": "Support",
-            "latest_version": "Newest",
-            "Value #B": f"All {what}",
-            "Value #C": "Patched",
             "Value #D": "Share",
+            "Value #C": "Patched",
+            "Value #B": f"All {what}",
+            "latest_version": "Newest",
+            "support": "Support",
         },
         hidden=["Time", "Value #A"],
         words=["Branch", "Newest"],
         sort="Branch",
     )
-    widths(made, {"Branch": 90, "Support": 110, "Newest": 100, "Patched": 100})
+    widths(made, {"Branch": 80, "Share": 150, "Newest": 100, "Support": 120})
     cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     return override(
         made,
@@ -316,7 +316,7 @@ def _exposure() -> Panel:
         "targetBlank": True,
     }
     override(made, "Advisory", {"links": [link]})
-    widths(made, {"Severity": 90, "Servers": 90, "Of all servers": 140, "Active users": 110})
+    widths(made, {"Advisory": 190, "Severity": 90, "Servers": 90, "Of all servers": 140, "Active users": 110})
     cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     override(
         made,

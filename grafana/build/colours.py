@@ -27,7 +27,7 @@ BRANCHES = {
 SUPPORT = {"main": PINK, "latest": BLUE, "previous": SKY, "deprecated": ORANGE, "eol": RED, "unknown": GREY}
 PATCHED = {"patched": GREEN, "not patched": RED, "unknown": GREY}
 CHANNELS = {"stable": BLUE, "rc": SKY, "beta": ORANGE, "alpha": PINK, "nightly": GREEN, "other": GREY}
-SEVERITIES = {"critical": RED, "high": ORANGE, "medium": YELLOW, "low": SKY, "unknown": GREY}
+SEVERITIES = {"critical": RED, "high": ORANGE, "medium": SKY, "low": GREY, "unknown": GREY}
 RUNS = {"success": GREEN, "partial": ORANGE, "failed": RED, "interrupted": SKY}
 
 #: A share of 0 to 1 that should be large: half is not enough, nine tenths is what we call done.

@@ -103,7 +103,7 @@ def bars(title: str, description: str, target: Panel, colours: Mapping[str, str]
         showUnfilled=False,
         valueMode="text",
         namePlacement="left",
-        sizing="auto",
+        sizing="manual",
         minVizHeight=16,
         minVizWidth=8,
         maxVizHeight=28,
