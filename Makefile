@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench format lock clean
+.PHONY: help setup demo test check bench pictures format lock clean
 
 help:  ## show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
@@ -43,6 +43,12 @@ check: $(READY)  ## format, lint, types and tests: what CI runs
 
 bench: $(READY)  ## measure what a crawl costs here (Debian: nginx-light, libnginx-mod-http-echo); tests/bench/README.md
 	$(BIN)/python -m tests.bench $(BENCH)
+
+pictures: $(READY)  ## draw the dashboards from real answers (npm, Debian: chromium prometheus); grafana/README.md
+	$(BIN)/python -m grafana.build
+	$(BIN)/python -m tests.dashboards build/answers
+	for name in adoption instances health; do \
+		sh tests/dashboards/draw.sh build/answers/$$name.json build/pictures --theme dark --width 1600; done
 
 format: $(READY)  ## put the format of the code right
 	$(BIN)/ruff format

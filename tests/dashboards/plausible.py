@@ -210,7 +210,8 @@ def _add_runs(connection: psycopg.Connection) -> None:
     connection.execute(
         "INSERT INTO runs (started_at, finished_at, heartbeat_at, status, host, planned, crawled, outcomes)"
         " SELECT at - interval '14 minutes', at, at, 'success', 'plausible', 4000, 4000, '{}'"
-        " FROM generate_series(now() - interval '7 days 20 minutes', now() - interval '20 minutes', interval '1 hour') AS at"
+        " FROM (SELECT now() - n * interval '1 hour' - interval '20 minutes' AS at"
+        " FROM generate_series(0, 168) AS n) AS run"
     )
 
 
