@@ -1,0 +1,7 @@
+#!/bin/sh
+# Gets the npm packages when they are not there, or not those of the lock.
+set -eu
+cd -- "$(dirname -- "$0")"
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+	npm ci --no-audit --no-fund --ignore-scripts --loglevel error >&2
+fi
