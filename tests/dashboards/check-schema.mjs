@@ -15,9 +15,10 @@ if (!paths.length) {
   process.exit(2);
 }
 // Within this folder, so that the compiler finds node_modules.
-mkdirSync(join(HERE, 'build'), { recursive: true });
-const folder = mkdtempSync(join(HERE, 'build', 'schema-'));
+mkdirSync(join(HERE, '.work'), { recursive: true });
+const folder = mkdtempSync(join(HERE, '.work', 'schema-'));
 let complaints;
+let literals = 0;
 try {
   complaints = paths.flatMap((path, index) => untyped(path, index)).concat(compiled());
 } finally {
@@ -35,10 +36,11 @@ function untyped(path, index) {
     return panel.type === 'row' ? [row, ...inner] : [panel];
   });
   const known = flat.filter(({ type }) => TYPES[type]);
-  const literals = [literal(path, 'the dashboard', 'Dashboard', dashboard)].concat(
+  const written = [literal(path, 'the dashboard', 'Dashboard', dashboard)].concat(
     known.map((panel) => literal(path, `panel ${panel.id} "${panel.title}"`, TYPES[panel.type], panel))
   );
-  writeFileSync(join(folder, `dashboard${index}.ts`), `import type * as classic from '../../schema/classic';\n${literals.join('')}`);
+  const types = `import type * as classic from '../../schema/classic';\n`;
+  writeFileSync(join(folder, `dashboard${index}.ts`), types + written.join(''));
   return flat
     .filter((panel) => !known.includes(panel))
     .map(({ id, type, title }) => `${basename(path)}, panel ${id} "${title}": no type of panel is called "${type}" here`);
@@ -46,7 +48,9 @@ function untyped(path, index) {
 
 /** The comment before each literal says whose it is. */
 function literal(path, what, type, value) {
-  return `// ${basename(path)}, ${what.replaceAll('\n', ' ')}\nexport const _${Math.random().toString(36).slice(2)}: classic.${type} = ${JSON.stringify(value, null, 1)};\n`;
+  const place = `${basename(path)}, ${what.replaceAll('\n', ' ')}`;
+  literals += 1;
+  return `// ${place}\nexport const literal${literals}: classic.${type} = ${JSON.stringify(value, null, 1)};\n`;
 }
 
 /** What the compiler says, each with the place in the dashboard. */
@@ -54,7 +58,7 @@ function compiled() {
   const options = { extends: '../../tsconfig.json', include: ['*.ts'] };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(options));
   try {
-    execFileSync(join(HERE, 'node_modules/.bin/tsc'), ['--pretty', 'false', '-p', folder], { cwd: folder, encoding: 'utf8' });
+    execFileSync(join(HERE, 'node_modules/.bin/tsc'), ['--pretty', 'false'], { cwd: folder, encoding: 'utf8' });
     return [];
   } catch ({ stdout, message }) {
     return stdout ? stdout.split(/\n(?=\S)/).map((said) => placed(said.trimEnd())) : [message];

@@ -28,7 +28,9 @@ async function main() {
         const wrong = await photograph(browser, `${address}?theme=${theme}`, path, { width, scale, now: answers.now });
         wrong.forEach((line) => console.error(`${theme}, ${width} px: ${line}`));
         failed ||= wrong.length > 0;
-        console.log(path);
+        if (wrong.length === 0) {
+          console.log(path);
+        }
       }
     }
   } finally {

@@ -4,9 +4,15 @@
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 "$here/install.sh"
-# Built anew when a source, or what it is made of, is newer than the page.
-if [ -z "$(find "$here/build/index.html" 2>/dev/null)" ] ||
-	[ -n "$(find "$here/src" "$here/index.html" "$here/vite.config.ts" "$here/package-lock.json" -newer "$here/build/index.html")" ]; then
-	(cd "$here" && npx --no-install vite build --logLevel warn)
-fi
+
+# Built anew when something that it is made of is newer. One at a time, since a build empties its folder first.
+(
+	flock 9
+	cd "$here"
+	if [ ! -e build/index.html ] ||
+		[ -n "$(find src index.html vite.config.ts package-lock.json -newer build/index.html)" ]; then
+		npx --no-install vite build --logLevel warn >&2
+	fi
+) 9>"$here/.lock"
+
 exec node "$here/draw.mjs" "$@"

@@ -1,4 +1,4 @@
-/** Makes sample/answers.json: every kind of panel, with plausible, invented numbers. node sample/make.mjs */
+/** Every kind of panel, with plausible, invented numbers: node sample/make.mjs [ANSWERS.json] */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -28,7 +28,7 @@ const inner = [text({ h: 5, w: 24, x: 0, y: nextY + 1 }), emptyGraph({ h: 5, w: 
 panels.push({ id: nextId++, type: 'row', title: 'Detail', collapsed: true, gridPos: { h: 1, w: 24, x: 0, y: nextY }, panels: inner });
 
 writeFileSync(
-  join(import.meta.dirname, 'answers.json'),
+  process.argv[2] ?? join(import.meta.dirname, 'answers.json'),
   JSON.stringify(
     {
       dashboard: dashboard(),

@@ -85,8 +85,12 @@ interface Override<Custom> {
 
 type Property<Custom> =
   | { [Key in keyof Standard]-?: { id: Key; value: NonNullable<Standard[Key]> } }[keyof Standard]
-  | { [Key in keyof Custom & string]-?: { id: `custom.${Key}`; value: Sparse<Json<NonNullable<Custom[Key]>>> } }[keyof Custom & string]
+  | CustomProperty<Custom>[keyof Custom & string]
   | { id: 'custom.footer.reducers'; value: string[] };
+
+type CustomProperty<Custom> = {
+  [Key in keyof Custom & string]-?: { id: `custom.${Key}`; value: Sparse<Json<NonNullable<Custom[Key]>>> };
+};
 
 interface Transformation {
   id: `${DataTransformerID}`;
@@ -105,7 +109,14 @@ type Variable = Json<Omit<VariableModel, 'current' | 'options'>> & {
 
 type Annotation = Json<Omit<NonNullable<NonNullable<GrafanaDashboard['annotations']>['list']>[number], 'target'>> & {
   target?: object;
-} & Partial<{ expr: string; step: string; titleFormat: string; textFormat: string; tagKeys: string; useValueForTime: boolean }>; // ours: Prometheus's
+  // ours: what the Prometheus data source keeps here
+  expr?: string;
+  step?: string;
+  titleFormat?: string;
+  textFormat?: string;
+  tagKeys?: string;
+  useValueForTime?: boolean;
+};
 
 /** ours: Grafana up to 12.1 has the footer here; newer ones make `custom.footer` of it. */
 interface LegacyTable {

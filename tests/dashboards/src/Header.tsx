@@ -12,7 +12,7 @@ import {
   useStyles2,
 } from '@grafana/ui';
 import { css } from '@emotion/css';
-import { type GrafanaTheme2 } from '@grafana/data';
+import { type GrafanaTheme2, type IconName } from '@grafana/data';
 import { type ReactNode } from 'react';
 
 import { type Answers } from './answers';
@@ -81,7 +81,7 @@ export function Header({ answers, timeZone }: { answers: Answers; timeZone: stri
   );
 }
 
-const LINK_ICONS: Record<string, 'external-link-alt' | 'apps' | 'question-circle' | 'info-circle' | 'bolt' | 'file-alt' | 'cloud'> = {
+const LINK_ICONS: Record<string, IconName> = {
   'external link': 'external-link-alt',
   dashboard: 'apps',
   question: 'question-circle',
@@ -136,7 +136,10 @@ const stylesOf = (theme: GrafanaTheme2) => ({
     padding: theme.spacing(2, 2, 1),
   }),
   group: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'flex-start', gap: theme.spacing(1) }),
-  labelled: css({ display: 'flex', '> :last-child': { borderTopLeftRadius: 0, borderBottomLeftRadius: 0 } }),
+  labelled: css({
+    display: 'flex',
+    '> :last-child, input': { borderTopLeftRadius: '0 !important', borderBottomLeftRadius: '0 !important' },
+  }),
   label: css({
     display: 'flex',
     alignItems: 'center',

@@ -41,11 +41,12 @@ export interface Surroundings {
 
 /** Grafana fills these registries at start, in code that is not on npm. `customIds` are the options of panel types. */
 export function registerGrafana(customIds: Iterable<string>, timeRange: () => { from: string; to: string }): void {
-  const items = [...STANDARD, ...[...customIds].map((id) => property(id, identityOverrideProcessor, { isCustom: true }))];
-  standardFieldConfigEditorRegistry.setInit(() => items);
+  const custom = [...customIds].map((id) => property(id, identityOverrideProcessor, { isCustom: true }));
+  standardFieldConfigEditorRegistry.setInit(() => [...STANDARD, ...custom]);
+  // Some are there twice, under an old name, too.
+  const transformers = new Map(Object.values(standardTransformers).map((each) => [each.id, each as DataTransformerInfo]));
   standardTransformersRegistry.setInit(() =>
-    // Some are there twice, under an old name, too.
-    [...new Map(Object.values(standardTransformers).map((each) => [each.id, each as DataTransformerInfo])).values()].map((transformer) => ({
+    [...transformers.values()].map((transformer) => ({
       id: transformer.id,
       name: transformer.name,
       transformation: async () => transformer,

@@ -60,7 +60,9 @@ export function optionsOf<T>(panel: Panel): T {
   const own = (panel.options ?? {}) as Record<string, unknown>;
   const ours = OPTIONS[panel.type] as Record<string, unknown>;
   const nested = Object.fromEntries(
-    ['legend', 'reduceOptions'].filter((key) => ours[key]).map((key) => [key, { ...(ours[key] as object), ...(own[key] as object) }])
+    ['legend', 'reduceOptions']
+      .filter((key) => ours[key])
+      .map((key) => [key, { ...(ours[key] as object), ...(own[key] as object) }])
   );
   return { ...ours, ...own, ...nested } as T;
 }

@@ -36,7 +36,24 @@ async function main(): Promise<void> {
   registerGrafana(customIds(panels), () => ({ from: String(from), to: String(to) }));
   await initPluginTranslations('vmcrawl');
 
-  const root = createRoot(document.getElementById('root')!);
+  let fail: (error: unknown) => void;
+  const failed = new Promise<never>((_, reject) => (fail = reject));
+  const root = createRoot(document.getElementById('root')!, { onUncaughtError: (error) => fail(error) });
+  /** Renders, and waits until it is on the screen, or React gave it up. */
+  const shown = (children: ReactNode) =>
+    Promise.race([
+      failed,
+      new Promise<void>((done) =>
+        root.render(
+          inTheme(
+            <>
+              {children}
+              <Then done={done} />
+            </>
+          )
+        )
+      ),
+    ]);
   const inTheme = (children: ReactNode) => (
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
@@ -44,26 +61,21 @@ async function main(): Promise<void> {
     </ThemeContext.Provider>
   );
   // Graphs measure their labels when they are made, so fonts come first.
-  await new Promise<void>((done) => root.render(inTheme(<Then done={done} />)));
+  await shown(null);
   await Promise.all(['400 12px Inter', '500 12px Inter', '400 12px Roboto Mono'].map((font) => document.fonts.load(font)));
 
   const frames = new Map<number, DataFrame[] | Error>();
   await Promise.all(panels.map(async (panel) => frames.set(panel.id!, await answered(panel, answers, around))));
-  await new Promise<void>((done) =>
-    root.render(
-      inTheme(
-        <>
-          <Header answers={answers} timeZone={timeZone} />
-          <Grid
-            {...{ answers, around, frames }}
-            width={document.documentElement.clientWidth}
-            onError={(message) => errors.push(message)}
-          />
-          <PortalContainer />
-          <Then done={done} />
-        </>
-      )
-    )
+  await shown(
+    <>
+      <Header answers={answers} timeZone={timeZone} />
+      <Grid
+        {...{ answers, around, frames }}
+        width={document.documentElement.clientWidth}
+        onError={(message) => errors.push(message)}
+      />
+      <PortalContainer />
+    </>
   );
   await document.fonts.ready;
   await new Promise((done) => setTimeout(done, 300)); // Grafana debounces some of its measuring.

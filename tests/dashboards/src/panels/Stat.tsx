@@ -17,8 +17,8 @@ export function Stat({ panel, frames, width, height, title, around, range }: Dra
   const options = optionsOf<Options>(panel);
   const fieldConfig = fieldConfigOf(panel);
   const named = Boolean(fieldConfig.defaults.displayName) || !title;
-  const textMode =
-    options.textMode === BigValueTextMode.Auto && named ? BigValueTextMode.ValueAndName : (options.textMode as BigValueTextMode);
+  const asked = options.textMode as BigValueTextMode;
+  const textMode = asked === BigValueTextMode.Auto && named ? BigValueTextMode.ValueAndName : asked;
   return (
     <VizRepeater<FieldDisplay, ReturnType<typeof getDisplayValueAlignmentFactors>>
       source={frames}

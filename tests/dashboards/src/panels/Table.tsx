@@ -32,26 +32,27 @@ export function Table({ panel, frames, width, height, around, range }: Drawn) {
   const picker = frames.length > 1 ? around.theme.spacing.gridSize * (around.theme.components.height.md + 1) : 0;
   return (
     <>
-      <TableNG
-        data={frames[chosen]}
-        width={width}
-        height={height - picker}
-        noHeader={!options.showHeader}
-        showTypeIcons={options.showTypeIcons}
-        sortBy={options.sortBy}
-        cellHeight={options.cellHeight}
-        maxRowHeight={options.maxRowHeight}
-        frozenColumns={options.frozenColumns?.left}
-        enablePagination={options.enablePagination ?? options.footer?.enablePagination}
-        pageSize={options.pageSize}
-        timeRange={timeRange(range)}
-        fieldConfig={fieldConfigOf(panel)}
-        noValue={fieldConfigOf(panel).defaults.noValue}
-        // Without virtual rows nothing depends on when the picture is taken.
-        enableVirtualization={false}
-        transparent={panel.transparent}
-        resizable
-      />
+      {/* Grafana's table fills what it is in. */}
+      <div style={{ height: height - picker }}>
+        <TableNG
+          data={frames[chosen]}
+          width={width}
+          height={height - picker}
+          noHeader={!options.showHeader}
+          showTypeIcons={options.showTypeIcons}
+          sortBy={options.sortBy}
+          cellHeight={options.cellHeight}
+          maxRowHeight={options.maxRowHeight}
+          frozenColumns={options.frozenColumns?.left}
+          enablePagination={options.enablePagination ?? options.footer?.enablePagination}
+          pageSize={options.pageSize}
+          timeRange={timeRange(range)}
+          fieldConfig={fieldConfigOf(panel)}
+          noValue={fieldConfigOf(panel).defaults.noValue}
+          transparent={panel.transparent}
+          resizable
+        />
+      </div>
       {picker > 0 && (
         <div style={{ padding: '8px 8px 0' }}>
           <Select options={names} value={names[chosen]} onChange={() => {}} />
