@@ -118,7 +118,7 @@ type Annotation = Json<Omit<NonNullable<NonNullable<GrafanaDashboard['annotation
   useValueForTime?: boolean;
 };
 
-/** ours: Grafana up to 12.1 has the footer here; newer ones make `custom.footer` of it. */
+/** ours: older Grafana has the footer here; newer ones make `custom.footer` of it. */
 interface LegacyTable {
   footer?: { show: boolean; reducer: string[]; countRows?: boolean; fields?: string[] | ''; enablePagination?: boolean };
 }

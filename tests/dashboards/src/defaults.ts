@@ -87,7 +87,7 @@ export function fieldDefaults(panel: Panel, { defaults, overrides }: FieldConfig
   };
 }
 
-/** Grafana up to 12.1 had the footer in the options of the table; newer ones make field options of it. */
+/** Older Grafana had the footer in the options of the table; newer ones make field options of it. */
 function footerOf(panel: Panel): { custom: object; overrides: FieldConfigSource['overrides'] } {
   const { footer } = (panel.options ?? {}) as { footer?: LegacyFooter };
   if (panel.type !== 'table' || !footer?.show) {
