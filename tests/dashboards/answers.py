@@ -133,7 +133,7 @@ def promql_of(target: Mapping[str, Any], rate_interval: str) -> str:
 def _curves(target: Mapping[str, Any], asking: Asking) -> list[Frame]:
     question = promql_of(target, asking.rate_interval)
     return [
-        _frame(target, series["metric"], series["values"])
+        _frame(target, series["metric"], series["values"], {"interval": asking.step * 1000})
         for series in asking.prometheus.range(question, asking.start, asking.end, asking.step)
     ]
 
@@ -143,7 +143,12 @@ def _points(target: Mapping[str, Any], asking: Asking) -> list[Frame]:
     return [_frame(target, sample["metric"], [sample["value"]]) for sample in found]
 
 
-def _frame(target: Mapping[str, Any], labels: Mapping[str, str], values: Sequence[tuple[float, str]]) -> Frame:
+def _frame(
+    target: Mapping[str, Any],
+    labels: Mapping[str, str],
+    values: Sequence[tuple[float, str]],
+    time_config: Mapping[str, float] | None = None,
+) -> Frame:
     legend = target["legendFormat"]
     name = ", ".join(f'{key}="{value}"' for key, value in sorted(labels.items())) if legend == "__auto" else legend
     named = {key: value for key, value in labels.items() if key != "__name__"}
@@ -155,7 +160,7 @@ def _frame(target: Mapping[str, Any], labels: Mapping[str, str], values: Sequenc
                 "name": "Time",
                 "type": "time",
                 "labels": None,
-                "config": None,
+                "config": time_config,
                 "values": [round(at * 1000) for at, _ in values],
             },
             {
