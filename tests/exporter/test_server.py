@@ -215,7 +215,7 @@ def test_a_client_that_does_not_read_its_answer_is_shown_the_door():
     with served(registries=much, limits=Limits(answer=timedelta(seconds=2))) as (port,), ExitStack() as stack:
         silent(stack, port, 1, GET)
         assert eventually(connections)
-        assert eventually(lambda: not connections(), 20)
+        assert eventually(lambda: not connections(), 60)
 
 
 @pytest.mark.parametrize(
