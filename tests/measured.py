@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,18 @@ scrape_configs:
     sample_limit: 510
     label_value_length_limit: 128
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+#: How a fix has spread; a crowd that was crawled once cannot tell.
+_UPTAKE = """
+INSERT INTO uptakes
+VALUES ('4.6', '4.6.6', '2026-08-13', now(), 200, 4000, 120, 3600, '2 days', '1 day', NULL, '5 days')
+ON CONFLICT (branch) DO UPDATE SET (release, released_on, noted_at, instances, active_users, adopted_instances,
+    adopted_users, half_of_instances, half_of_users, nine_tenths_of_instances, nine_tenths_of_users)
+    = (EXCLUDED.release, EXCLUDED.released_on, EXCLUDED.noted_at, EXCLUDED.instances, EXCLUDED.active_users,
+       EXCLUDED.adopted_instances, EXCLUDED.adopted_users, EXCLUDED.half_of_instances, EXCLUDED.half_of_users,
+       EXCLUDED.nine_tenths_of_instances, EXCLUDED.nine_tenths_of_users)
 """
 
 
@@ -101,6 +115,18 @@ def labels() -> dict[tuple[str, str], Label]:
         }
 
 
+@cache
+def newest_releases() -> dict[str, tuple[int, ...]]:
+    """The newest stable release of each branch, of the snapshot that comes with the program."""
+    newest: dict[str, tuple[int, ...]] = {}
+    with (files("vmcrawl.snapshot") / "releases.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if re.fullmatch(r"\d+\.\d+\.\d+", release := row["version"]):
+                branch, numbers = release.rpartition(".")[0], tuple(map(int, release.split(".")))
+                newest[branch] = max(newest.get(branch, ()), numbers)
+    return newest
+
+
 def label_of(software: str, version: str, known: dict[tuple[str, str], Label]) -> Label:
     if re.fullmatch(r"\d+\.\d+\.\d+", version) and software == "mastodon":
         return Label(version, "", version.rpartition(".")[0], "vanilla")
@@ -154,6 +180,7 @@ def measuring(server_url: str, directory: Path) -> Iterator[Measured]:
         servers, outcomes = true_servers(fediverse.truth(), url)
         with psycopg.connect(url, autocommit=True) as connection:
             _leave_history(connection)
+            connection.execute(_UPTAKE)
         port = free_port()
         _bring_the_past(directory, url, f"127.0.0.1:{port}")
         exporter = start(["exporter", "--listen", f"127.0.0.1:{port}"], env=env)

@@ -12,10 +12,8 @@ import pytest
 import yaml
 
 from tests.dashboards.answers import panels
+from tests.dashboards.shipped import DASHBOARDS, FILES, GRAFANA
 
-GRAFANA = Path(__file__).parents[1] / "grafana"
-FILES = sorted((GRAFANA / "dashboards").rglob("*.json"))
-DASHBOARDS = {file.stem: json.loads(file.read_text()) for file in FILES}
 EXCLUDED = yaml.safe_load((GRAFANA / "dashboards" / ".lint").read_text())["exclusions"]
 SOURCES = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "vmcrawl.yaml").read_text())["datasources"]
 PROVIDERS = yaml.safe_load((GRAFANA / "provisioning" / "dashboards" / "vmcrawl.yaml").read_text())["providers"]

@@ -1,14 +1,12 @@
 """A real Prometheus scrapes a real exporter over a crawled simulated Fediverse: what it answers is the truth."""
 
 import csv
-import re
 import sys
 import urllib.request
 from collections import Counter
-from importlib.resources import files
 from typing import Any
 
-from tests.measured import DATA, Server
+from tests.measured import DATA, Server, newest_releases
 from vmcrawl.outcome import Outcome
 
 
@@ -45,12 +43,7 @@ def test_branches_are_the_truth(measured):
 
 def test_what_is_patched_is_the_truth(measured):
     """Of branches with a stable release; where main stands is told in tests/test_judgement.py."""
-    newest: dict[str, tuple[int, ...]] = {}
-    with (files("vmcrawl.snapshot") / "releases.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if re.fullmatch(r"\d+\.\d+\.\d+", release := row["version"]):
-                branch, numbers = release.rpartition(".")[0], tuple(map(int, release.split(".")))
-                newest[branch] = max(newest.get(branch, ()), numbers)
+    newest = newest_releases()
     of_branches = [server for server in measured.servers if server.label.branch in newest]
     assert len(of_branches) > 100
 

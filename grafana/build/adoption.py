@@ -2,26 +2,27 @@
 
 from typing import Any
 
-from grafana.build.colours import BRANCHES, CHANNELS, PATCHED, SEVERITIES, SHARE, SMALL_SHARE, SUPPORT
+from grafana.build.colours import BLUE, BRANCHES, GREY, ORANGE, PATCHED, SHARE, SUPPORT
+from grafana.build.detail import security, variety
 from grafana.build.layout import Grid, dashboard
-from grafana.build.parts import (
-    PROMETHEUS,
-    Panel,
-    bars,
-    curves,
-    over_time,
-    override,
-    query,
-    stat,
-    steps_of,
-    table,
-    widths,
+from grafana.build.parts import PROMETHEUS, Panel, bars, curves, gauge, over_time, query, stat, table, widths
+from grafana.build.queries import (
+    INSTANCES,
+    RELEASED,
+    SELF_REPORTED,
+    SUPPORTED,
+    USERS,
+    by,
+    by_support,
+    newest,
+    of_support,
+    of_total,
+    selector,
+    share,
+    total,
 )
-from grafana.build.queries import SUPPORTED, by, by_support, newest, of_support, one, selector, total
 
-INSTANCES, USERS = "vmcrawl_instances", "vmcrawl_monthly_active_users"
 _PATCHED, _UNPATCHED = 'patched="true"', 'patched="false"'
-_SELF_REPORTED = "Monthly active users are what servers say of themselves."
 
 
 def adoption() -> dict[str, Any]:
@@ -31,8 +32,8 @@ def adoption() -> dict[str, Any]:
     _branches(grid)
     _distribution(grid)
     _history(grid)
-    _security(grid)
-    _variety(grid)
+    security(grid)
+    variety(grid)
     return dashboard(
         "vmcrawl-adoption",
         "Mastodon version adoption",
@@ -50,8 +51,8 @@ _RELEASES = {
     "datasource": PROMETHEUS,
     "enable": True,
     "hide": False,
-    "iconColor": "#8E8E8E",
-    "expr": f"max by (version) ({selector('vmcrawl_release_published_timestamp_seconds')}) * 1000",
+    "iconColor": GREY,
+    "expr": f"max by (version) ({RELEASED}) * 1000",
     "step": "1d",
     "titleFormat": "Mastodon {{version}}",
     "textFormat": "",
@@ -62,11 +63,13 @@ _RELEASES = {
 
 def _now(grid: Grid) -> None:
     grid.row("Now")
-    supported = f"sum({of_support(by('branch', INSTANCES), SUPPORTED)})"
+    supported, users_supported = (
+        share(f"sum({of_support(by('branch', metric), SUPPORTED)})", total(metric)) for metric in (INSTANCES, USERS)
+    )
     grid.line(
         4,
         (
-            4,
+            3,
             stat(
                 "Servers",
                 "Published instances: Mastodon and its forks, under their own domain, that gave a good answer in the"
@@ -74,14 +77,14 @@ def _now(grid: Grid) -> None:
                 query(total(INSTANCES)),
             ),
         ),
-        (4, stat("Active users", f"Of these servers, in the last month. {_SELF_REPORTED}", query(total(USERS)))),
+        (3, stat("Active users", f"Of these servers, in the last month. {SELF_REPORTED}", query(total(USERS)))),
         (
-            4,
+            3,
             stat(
                 "Patched servers",
                 "Share of the servers that run the newest release of their branch; on main: a build with the newest"
                 " security fix. A branch past its end of support can be patched, and still lack what came after.",
-                query(f"{total(INSTANCES, _PATCHED)} / {total(INSTANCES)}"),
+                query(share(total(INSTANCES, _PATCHED), total(INSTANCES))),
                 "percentunit",
                 steps=SHARE,
             ),
@@ -89,9 +92,9 @@ def _now(grid: Grid) -> None:
         (
             4,
             stat(
-                "Users on patched servers",
-                f"Share of the active users whose server runs the newest release of its branch. {_SELF_REPORTED}",
-                query(f"{total(USERS, _PATCHED)} / {total(USERS)}"),
+                "Patched, by users",
+                f"Share of the active users whose server runs the newest release of its branch. {SELF_REPORTED}",
+                query(share(total(USERS, _PATCHED), total(USERS))),
                 "percentunit",
                 steps=SHARE,
             ),
@@ -99,15 +102,25 @@ def _now(grid: Grid) -> None:
         (
             4,
             stat(
-                "On supported branches",
+                "Supported servers",
                 "Share of the servers whose branch still gets security fixes.",
-                query(f"{supported} / {total(INSTANCES)}"),
+                query(supported),
                 "percentunit",
                 steps=SHARE,
             ),
         ),
         (
             4,
+            stat(
+                "Supported, by users",
+                f"Share of the active users whose server's branch still gets security fixes. {SELF_REPORTED}",
+                query(users_supported),
+                "percentunit",
+                steps=SHARE,
+            ),
+        ),
+        (
+            3,
             stat(
                 "Data as of",
                 "When the crawl last ended well. Servers are looked at every three hours; older than a few hours means"
@@ -120,7 +133,7 @@ def _now(grid: Grid) -> None:
 
 
 def _branches(grid: Grid) -> None:
-    grid.row("Supported branches: how far the newest release of each has come")
+    grid.row("How far fixes have come")
     grid.line(8, (12, _branch_table("servers", INSTANCES)), (12, _branch_table("active users", USERS)))
     grid.line(
         8,
@@ -136,18 +149,18 @@ def _branch_table(what: str, metric: str) -> Panel:
     made = table(
         f"Patched {what}, against all",
         f"Of each branch that gets fixes: its newest release, all {what}, those that run that release, and their share."
-        + (f" {_SELF_REPORTED}" if metric is USERS else ""),
+        + (f" {SELF_REPORTED}" if metric is USERS else ""),
         [
             query(f"max by (branch, support, latest_version) ({supported})", ref="A", table=True),
             query(every, ref="B", table=True),
             query(patched, ref="C", table=True),
-            query(f"({patched}) / ({every} > 0)", ref="D", table=True),
+            query(share(f"({patched})", f"({every})"), ref="D", table=True),
         ],
         {
             "branch": "Branch",
             "Value #D": "Share",
             "Value #C": "Patched",
-            "Value #B": f"All {what}",
+            "Value #B": "All",
             "latest_version": "Newest",
             "support": "Support",
         },
@@ -155,25 +168,17 @@ def _branch_table(what: str, metric: str) -> Panel:
         words=["Branch", "Newest"],
         sort="Branch",
     )
-    widths(made, {"Branch": 80, "Share": 150, "Newest": 100, "Support": 120})
-    cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-    return override(
-        made,
-        "Share",
-        {
-            **{"unit": "percentunit", "min": 0, "max": 1, "color": {"mode": "thresholds"}},
-            **{"thresholds": steps_of(SHARE), "custom.cellOptions": cell},
-        },
-    )
+    widths(made, {"Branch": 80, "Patched": 100, "All": 100, "Newest": 90, "Support": 110})
+    return gauge(made, "Share", SHARE)
 
 
 def _share_curves(title: str, metric: str) -> Panel:
     patched = by("branch", metric, _PATCHED)
-    expression = of_support(f"{patched} / ({by('branch', metric)} > 0)", SUPPORTED)
+    expression = of_support(share(patched, by("branch", metric)), SUPPORTED)
     return curves(
         title,
         "Share that runs the newest release of the branch. It falls to nearly nothing on the day of a release, and how"
-        " fast it comes back is how fast people patch." + (f" {_SELF_REPORTED}" if metric is USERS else ""),
+        " fast it comes back is how fast people patch." + (f" {SELF_REPORTED}" if metric is USERS else ""),
         [over_time(expression, "{{branch}}")],
         "percentunit",
         share=True,
@@ -183,7 +188,7 @@ def _share_curves(title: str, metric: str) -> Panel:
 def _distribution(grid: Grid) -> None:
     grid.row("Who runs what now")
     for what, metric in (("Servers", INSTANCES), ("Active users", USERS)):
-        note = f" {_SELF_REPORTED}" if metric is USERS else ""
+        note = f" {SELF_REPORTED}" if metric is USERS else ""
         grid.line(
             8,
             (
@@ -235,29 +240,29 @@ def _patch_state(what: str, metric: str, note: str) -> Panel:
 
 def _history(grid: Grid) -> None:
     grid.row("History; dashed lines are releases")
-    share = curves(
+    patched = curves(
         "Patched",
-        f"Share of servers, and of their active users, on the newest release of their branch. {_SELF_REPORTED}",
+        f"Share of servers, and of their active users, on the newest release of their branch. {SELF_REPORTED}",
         [
-            over_time(f"{total(INSTANCES, _PATCHED)} / {total(INSTANCES)}", "servers", "A"),
-            over_time(f"{total(USERS, _PATCHED)} / {total(USERS)}", "active users", "B"),
+            over_time(share(total(INSTANCES, _PATCHED), total(INSTANCES)), "servers", "A"),
+            over_time(share(total(USERS, _PATCHED), total(USERS)), "active users", "B"),
         ],
         "percentunit",
-        colours={"servers": "#0072B2", "active users": "#E69F00"},
+        colours={"servers": BLUE, "active users": ORANGE},
         share=True,
     )
     support = curves(
-        "Servers by support of their branch, in percent",
+        "Servers by support, in percent",
         "Where upstream stands on the branch today. A branch whose end has come is eol for all of the past, too.",
-        [over_time(f"({by_support(INSTANCES)}) / on () group_left () {total(INSTANCES)}", "{{support}}")],
+        [over_time(of_total(by_support(INSTANCES), total(INSTANCES)), "{{support}}")],
         "percentunit",
         colours=SUPPORT,
         stacked=True,
         share=True,
     )
-    grid.line(8, (12, share), (12, support))
+    grid.line(8, (12, patched), (12, support))
     for what, metric in (("Servers", INSTANCES), ("Active users", USERS)):
-        note = f" {_SELF_REPORTED}" if metric is USERS else ""
+        note = f" {SELF_REPORTED}" if metric is USERS else ""
         grid.line(
             9,
             (
@@ -274,153 +279,10 @@ def _history(grid: Grid) -> None:
                 curves(
                     f"{what} by branch, in percent",
                     f"The same as shares of the whole.{note}",
-                    [over_time(f"{by('branch', metric)} / on () group_left () {total(metric)}", "{{branch}}")],
+                    [over_time(of_total(by("branch", metric), total(metric)), "{{branch}}")],
                     "percentunit",
                     stacked=True,
                     share=True,
                 ),
             ),
         )
-
-
-def _security(grid: Grid) -> None:
-    grid.row("Security: who is touched by what, and how long fixes take")
-    grid.line(10, (11, _exposure()), (13, _delays()))
-
-
-def _exposure() -> Panel:
-    touched = f"max by (advisory, severity) ({selector('vmcrawl_exposed_instances')})"
-    users = f"max by (advisory, severity) ({selector('vmcrawl_exposed_monthly_active_users')})"
-    made = table(
-        "Exposure to published advisories",
-        "Servers that run a version which an advisory of Mastodon touches, and their active users; the newest 25"
-        f" advisories. One server counts with each that touches it. {_SELF_REPORTED}",
-        [
-            query(touched, ref="A", table=True),
-            query(f"{touched} / on () group_left () {total(INSTANCES)}", ref="B", table=True),
-            query(users, ref="C", table=True),
-        ],
-        {
-            "advisory": "Advisory",
-            "severity": "Severity",
-            "Value #A": "Servers",
-            "Value #B": "Of all servers",
-            "Value #C": "Active users",
-        },
-        hidden=["Time"],
-        sort="Servers",
-    )
-    link = {
-        "title": "Read it at GitHub",
-        "url": "https://github.com/mastodon/mastodon/security/advisories/${__value.raw}",
-        "targetBlank": True,
-    }
-    override(made, "Advisory", {"links": [link]})
-    widths(made, {"Advisory": 190, "Severity": 90, "Servers": 90, "Of all servers": 140, "Active users": 110})
-    cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-    override(
-        made,
-        "Of all servers",
-        {
-            **{"unit": "percentunit", "min": 0, "max": 1, "color": {"mode": "thresholds"}},
-            **{"thresholds": steps_of(SMALL_SHARE), "custom.cellOptions": cell},
-        },
-    )
-    words = {word: {"text": word, "color": colour, "index": n} for n, (word, colour) in enumerate(SEVERITIES.items())}
-    override(
-        made,
-        "Severity",
-        {"mappings": [{"type": "value", "options": words}], "custom.cellOptions": {"type": "color-text"}},
-    )
-    return made
-
-
-def _delays() -> Panel:
-    each = "branch, version"
-    having = by(each, "vmcrawl_patch_instances", 'adopted="true"')
-    every = by(each, "vmcrawl_patch_instances")
-    users_having = by(each, "vmcrawl_patch_monthly_active_users", 'adopted="true"')
-    every_user = by(each, "vmcrawl_patch_monthly_active_users")
-
-    def took(share_: str, weight: str) -> str:
-        delay = selector("vmcrawl_patch_delay_seconds", f'share="{share_}"', f'weight="{weight}"')
-        return f"max by (branch, version) ({delay})"
-
-    made = table(
-        "Patch delay: the newest security release of each branch",
-        "Who has it or something newer, and how long after its day began half and nine tenths of the servers (of the"
-        " active users) of the branch had it, of those that were known on that day. Empty: not yet, or nobody knows."
-        f" As of the end of the last crawl. {_SELF_REPORTED}",
-        [
-            query(f"{having} / ({every} > 0)", ref="A", table=True),
-            query(f"{users_having} / ({every_user} > 0)", ref="B", table=True),
-            *(
-                query(took(part, weight), ref=ref, table=True)
-                for ref, (part, weight) in zip(
-                    "CDEF",
-                    [("0.5", "instances"), ("0.9", "instances"), ("0.5", "users"), ("0.9", "users")],
-                    strict=True,
-                )
-            ),
-        ],
-        {
-            "branch": "Branch",
-            "version": "Fix",
-            "Value #A": "Servers",
-            "Value #B": "Users",
-            "Value #C": "50 % of servers",
-            "Value #D": "90 % of servers",
-            "Value #E": "50 % of users",
-            "Value #F": "90 % of users",
-        },
-        hidden=["Time"],
-        words=["Branch", "Fix"],
-        sort="Branch",
-    )
-    for name in ("Servers", "Users"):
-        cell = {"type": "color-text"}
-        properties = {
-            "unit": "percentunit",
-            "decimals": 1,
-            "color": {"mode": "thresholds"},
-            "thresholds": steps_of(SHARE),
-        }
-        override(made, name, {**properties, "custom.cellOptions": cell})
-    widths(made, {"Branch": 80, "Fix": 80, "Servers": 80, "Users": 80})
-    override(made, "/^[59]0 %/", {"unit": "dtdurations", "noValue": "not yet"}, "byRegexp")
-    return made
-
-
-def _variety(grid: Grid) -> None:
-    grid.row("Forks, channels, exact versions")
-    forks = bars(
-        "Servers by fork",
-        "vanilla: as upstream ships it; custom: the version says that something is changed, but not what.",
-        query(f"topk(12, sum by (fork) ({one('vmcrawl_software_instances')}))", "{{fork}}"),
-        {},
-    )
-    channels = bars(
-        "Servers by channel",
-        "stable releases, release candidates, betas, alphas (which is main between releases), nightly builds.",
-        query(f"sort_desc({by('channel', 'vmcrawl_prerelease_instances')})", "{{channel}}"),
-        CHANNELS,
-    )
-    versions = table(
-        "Exact versions",
-        "The releases of upstream that most servers run or build upon; all that are not shown by name are other."
-        f" {_SELF_REPORTED}",
-        [
-            query(f"topk(25, {by('version, branch', 'vmcrawl_version_instances')})", ref="A", table=True),
-            query(
-                f"{by('version, branch', 'vmcrawl_version_monthly_active_users')}"
-                f" and topk(25, {by('version, branch', 'vmcrawl_version_instances')})",
-                ref="B",
-                table=True,
-            ),
-        ],
-        {"version": "Version", "branch": "Branch", "Value #A": "Servers", "Value #B": "Active users"},
-        hidden=["Time"],
-        words=["Version", "Branch"],
-        sort="Servers",
-    )
-    grid.line(11, (6, forks), (6, channels), (12, versions))

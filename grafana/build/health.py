@@ -1,11 +1,12 @@
 """The operator's dashboard: is the crawl healthy, and if not, what fails and why?"""
 
+import re
 from typing import Any
 
 from grafana.build.colours import BLUE, GREEN, GREY, ORANGE, RED, RUNS, SKY
 from grafana.build.layout import Grid, dashboard
 from grafana.build.parts import PROMETHEUS, bars, curves, if_none, mapped, over_time, override, query, stat, table, text
-from grafana.build.queries import by, newest, selector, total
+from grafana.build.queries import by, counted, largest_of, newest, selector, share, total
 
 #: Failures of the network between us and them; if many, ours.
 _NETWORK = "dns_failure|dns_not_found|connection_refused|connection_unreachable|connection_reset|timeout|tls_handshake"
@@ -21,6 +22,9 @@ def health() -> dict[str, Any]:
     _queue(grid)
     _work(grid)
     _exporter(grid)
+    for each in grid.panels:
+        if alerts := re.findall(r"Vmcrawl\w+", each.get("description", "")):
+            each["links"] = [_runbook(name) for name in alerts]
     return dashboard(
         "vmcrawl-health",
         "vmcrawl crawl health",
@@ -68,7 +72,7 @@ def _state(grid: Grid) -> None:
         query(f"{by('status', 'vmcrawl_run_last_status')} == 1", "{{status}}"),
         "none",
     )
-    status["options"]["textMode"] = "name"
+    status["options"].update(textMode="name", colorMode="value")
     for name, colour in RUNS.items():
         override(status, name, {"color": {"mode": "fixed", "fixedColor": colour}})
     grid.line(
@@ -92,8 +96,10 @@ def _state(grid: Grid) -> None:
                     "Running now",
                     "Share of what the runs that are going on have planned that is crawled.",
                     query(
-                        f"{total('vmcrawl_run_current_processed_domains')}"
-                        f" / ({total('vmcrawl_run_current_planned_domains')} > 0)"
+                        share(
+                            total("vmcrawl_run_current_processed_domains"),
+                            total("vmcrawl_run_current_planned_domains"),
+                        )
                     ),
                     "percentunit",
                 ),
@@ -143,14 +149,10 @@ def _runs(grid: Grid) -> None:
     )
     endings = curves(
         "Runs by how they ended",
-        "Per hour. failed and interrupted should be rare. Runbook: VmcrawlRunsFailing.",
-        [over_time(f"sum by (status) (increase({selector('vmcrawl_runs_total')}[1h]))", "{{status}}")],
+        "How many ended around each moment. failed and interrupted should be rare. Runbook: VmcrawlRunsFailing.",
+        [over_time(f"sum by (status) ({counted('increase', 'vmcrawl_runs_total')})", "{{status}}")],
         colours=RUNS,
         stacked=True,
-    )
-    endings["targets"][0]["expr"] = (
-        "sum by (status) (max without (instance, pod, container, endpoint, service, node)"
-        f" (increase({selector('vmcrawl_runs_total')}[$__rate_interval])))"
     )
     grid.line(7, (8, duration), (8, size), (8, endings))
 
@@ -181,8 +183,7 @@ def _failures(grid: Grid) -> None:
         " name server. Runbook: VmcrawlFetchFailuresHigh.",
         [
             over_time(
-                f"{total('vmcrawl_run_last_domains', f'outcome=~`{_NETWORK}`')}"
-                f" / ({total('vmcrawl_run_last_domains')} > 0)",
+                share(total("vmcrawl_run_last_domains", f"outcome=~`{_NETWORK}`"), total("vmcrawl_run_last_domains")),
                 "share",
             )
         ],
@@ -192,8 +193,8 @@ def _failures(grid: Grid) -> None:
     )
     population = curves(
         "All domains by outcome",
-        "How the last crawl of each known domain ended; the ten most frequent.",
-        [over_time(f"topk(10, {by('outcome', 'vmcrawl_domains')})", "{{outcome}}")],
+        "How the last crawl of each known domain ended; the ten outcomes that are the most frequent now.",
+        [over_time(largest_of(10, "outcome", "vmcrawl_domains"), "{{outcome}}")],
         colours=_OUTCOMES,
         stacked=True,
     )
@@ -232,8 +233,7 @@ def _work(grid: Grid) -> None:
     grid.row("Work")
 
     def rate(metric: str) -> str:
-        replicas = "instance, pod, container, endpoint, service, node"
-        return f"sum(max without ({replicas}) (rate({selector(metric)}[$__rate_interval])))"
+        return f"sum({counted('rate', metric)})"
 
     speed = curves(
         "Crawls and requests a second",
@@ -252,19 +252,13 @@ def _work(grid: Grid) -> None:
         "Bps",
         colours={"received": BLUE},
     )
-    replicas = "instance, pod, container, endpoint, service, node"
-    buckets = selector("vmcrawl_crawl_duration_seconds_bucket")
+    buckets = f"sum by (le) ({counted('rate', 'vmcrawl_crawl_duration_seconds_bucket')})"
     latency = curves(
         "How long a crawl takes",
         "Half of the crawls, and 95 of 100, are over within so many seconds, waiting for their turn included.",
         [
-            over_time(
-                f"histogram_quantile({share}, sum by (le) (max without ({replicas})"
-                f" (rate({buckets}[$__rate_interval]))))",
-                name,
-                ref,
-            )
-            for ref, share, name in (("A", "0.5", "half"), ("B", "0.95", "95 %"))
+            over_time(f"histogram_quantile({part}, {buckets})", name, ref)
+            for ref, part, name in (("A", "0.5", "half"), ("B", "0.95", "95 %"))
         ],
         "s",
         colours={"half": BLUE, "95 %": ORANGE},
@@ -318,18 +312,19 @@ def _exporter(grid: Grid) -> None:
         {"alertname": "Alert", "severity": "Severity"},
         hidden=["Time", "Value"],
     )
-    link = {
-        "title": "Runbook",
-        "url": "https://github.com/vmcrawl/vmcrawl/blob/main/deploy/runbooks/${__value.raw}.md",
-        "targetBlank": True,
-    }
-    override(if_none(firing, "none"), "Alert", {"links": [link]})
+    override(if_none(firing, "none"), "Alert", {"links": [_runbook("${__value.raw}")]})
     grid.line(7, (8, sources), (8, firing), (8, text(_HELP)))
+
+
+def _runbook(name: str) -> dict[str, Any]:
+    """A link to what to do; panels have one for each alert that their description names."""
+    url = f"https://github.com/vmcrawl/vmcrawl/blob/main/deploy/runbooks/{name}.md"
+    return {"title": f"Runbook: {name}", "url": url, "targetBlank": True}
 
 
 _HELP = """### What to look at
 
-- **Since the last success** grows: nothing runs, or runs fail. Look at the Job, then at *Runs by how they ended*.
+- **Since the last success** grows: nothing runs, or runs fail. Look at the Job, then at **Runs by how they ended**.
 - **Failures of the network** jump: our network or name server. Nothing is unpublished for three days.
 - **Overdue** grows: more domains than one run gets through. More time, threads or machines.
 - **Database** down: everything else here is empty until it is back.

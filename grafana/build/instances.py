@@ -4,7 +4,7 @@ from typing import Any
 
 from grafana.build.colours import GREEN, GREY, RED, SUPPORT
 from grafana.build.layout import Grid, dashboard
-from grafana.build.parts import POSTGRES, override, sql, stat, table, widths
+from grafana.build.parts import POSTGRES, override, sql, stat, table, widths, worded
 
 
 def instances() -> dict[str, Any]:
@@ -34,18 +34,15 @@ def instances() -> dict[str, Any]:
             stat(
                 "Listed here",
                 "Servers in the table below, with the filters as they are set.",
-                sql(f"SELECT count(*) AS servers FROM public_instances WHERE {_CHOSEN}"),
+                sql(f"SELECT count(*) AS servers FROM {_LISTED} WHERE {_CHOSEN}"),
             ),
         ),
         (
             6,
             stat(
-                "Their active users ",
+                "Active users listed here",
                 "Of the servers in the table below, in the last month, as servers report them.",
-                sql(
-                    'SELECT coalesce(sum(active_users), 0)::bigint AS "active users" FROM public_instances'
-                    f" WHERE {_CHOSEN}"
-                ),
+                sql(f'SELECT coalesce(sum(active_users), 0)::bigint AS "active users" FROM {_LISTED} WHERE {_CHOSEN}'),
             ),
         ),
     )
@@ -60,36 +57,51 @@ def instances() -> dict[str, Any]:
             _variable(
                 "branch",
                 "Branch",
-                "SELECT branch FROM public_instances WHERE branch IS NOT NULL GROUP BY branch"
-                " ORDER BY split_part(branch, '.', 1)::integer DESC, split_part(branch, '.', 2)::integer DESC",
+                "SELECT coalesce(branch, 'unknown') FROM public_instances GROUP BY branch"
+                " ORDER BY split_part(branch, '.', 1)::integer DESC NULLS LAST,"
+                " split_part(branch, '.', 2)::integer DESC",
             ),
             _variable(
                 "support",
                 "Support",
-                "SELECT DISTINCT support FROM public_instances WHERE support IS NOT NULL ORDER BY 1",
+                "SELECT DISTINCT coalesce(support, 'unknown') FROM public_instances ORDER BY 1",
             ),
             _custom("patched", "Patched", ("yes", "no", "unknown")),
             _variable("software", "Software", "SELECT DISTINCT software FROM public_instances ORDER BY 1"),
-            _custom("failing", "Failing", ("yes", "no")),
+            _custom("health", "Health", ("ok", "failing")),
             _search(),
         ],
     )
 
 
-#: A branch and a support can be unknown, which no filter can name: without a filter these are shown, too.
-_CHOSEN = (
-    "(branch IN (${branch:sqlstring}) OR '${branch:text}' = 'All')"
-    " AND (support IN (${support:sqlstring}) OR '${support:text}' = 'All')"
-    " AND (CASE WHEN patched THEN 'yes' WHEN NOT patched THEN 'no' ELSE 'unknown' END) IN (${patched:sqlstring})"
-    " AND software IN (${software:sqlstring})"
-    " AND (CASE WHEN failing THEN 'yes' ELSE 'no' END) IN (${failing:sqlstring})"
-    " AND domain LIKE '%' || lower(${search:sqlstring}) || '%'"
+#: What nobody knows has a name, too, so that it can be shown and chosen.
+_LISTED = """(
+    SELECT domain, release, version, software, fork,
+           coalesce(branch, 'unknown') AS branch, coalesce(support, 'unknown') AS support,
+           CASE WHEN patched THEN 'yes' WHEN NOT patched THEN 'no' ELSE 'unknown' END AS patched,
+           active_users, last_seen_at, CASE WHEN failing THEN 'failing' ELSE 'ok' END AS health
+    FROM public_instances
+) AS listed"""
+
+
+def _chosen(variable: str) -> str:
+    """Where a column has one of the values that are chosen in the picker of its name.
+
+    An array, since "All" of nothing is empty, and IN () is no SQL.
+    """
+    return f"{variable} = ANY (ARRAY[${{{variable}:sqlstring}}]::text[])"
+
+
+#: strpos, since LIKE would read a % or a _ that is searched for as a wildcard.
+_CHOSEN = " AND ".join(
+    [
+        *map(_chosen, ("branch", "support", "patched", "software", "health")),
+        "strpos(domain, lower(${search:sqlstring})) > 0",
+    ]
 )
 _ROWS = f"""
-SELECT domain, release, version, software, fork, branch, support,
-       CASE WHEN patched THEN 'yes' WHEN NOT patched THEN 'no' ELSE 'unknown' END AS patched,
-       active_users, last_seen_at, CASE WHEN failing THEN 'failing' ELSE 'ok' END AS health
-FROM public_instances
+SELECT domain, release, version, software, fork, branch, support, patched, active_users, last_seen_at, health
+FROM {_LISTED}
 WHERE {_CHOSEN}
 ORDER BY active_users DESC, domain
 LIMIT 50000
@@ -135,18 +147,9 @@ def _table() -> dict[str, Any]:
         },
     )
     override(made, "Last seen", {"unit": "dateTimeFromNow"})
-    for column, words in (
-        ("Support", SUPPORT),
-        ("Patched", {"yes": GREEN, "no": RED, "unknown": GREY}),
-        ("Health", {"failing": RED, "ok": GREEN}),
-    ):
-        options = {word: {"text": word, "color": colour, "index": n} for n, (word, colour) in enumerate(words.items())}
-        override(
-            made,
-            column,
-            {"mappings": [{"type": "value", "options": options}], "custom.cellOptions": {"type": "color-text"}},
-        )
-    return made
+    worded(made, "Support", SUPPORT)
+    worded(made, "Patched", {"yes": GREEN, "no": RED, "unknown": GREY})
+    return worded(made, "Health", {"failing": RED, "ok": GREEN})
 
 
 def _variable(name: str, label: str, query: str) -> dict[str, Any]:

@@ -104,10 +104,11 @@ def bars(title: str, description: str, target: Panel, colours: Mapping[str, str]
         valueMode="text",
         namePlacement="left",
         sizing="manual",
-        minVizHeight=16,
+        minVizHeight=18,
         minVizWidth=8,
-        maxVizHeight=28,
-        text={"titleSize": 14, "valueSize": 14},
+        maxVizHeight=36,
+        # Room for names is measured in a size that goes with the height of bars, 12 at least: larger ones are cut.
+        text={"titleSize": 12, "valueSize": 14},
         reduceOptions=_LAST,
     )
     made["fieldConfig"]["defaults"]["min"] = 0
@@ -251,6 +252,27 @@ def if_none(made: Panel, words: str) -> Panel:
     """What to say where there is nothing, and that is good."""
     made["fieldConfig"]["defaults"]["noValue"] = words
     return made
+
+
+def gauge(made: Panel, column: str, steps: Steps) -> Panel:
+    """Show a column of shares, 0 to 1, as bars in the colour that they deserve."""
+    properties = {
+        "unit": "percentunit",
+        "min": 0,
+        "max": 1,
+        "color": {"mode": "thresholds"},
+        "thresholds": steps_of(steps),
+        "custom.cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
+        "custom.minWidth": 150,
+    }
+    return override(made, column, properties)
+
+
+def worded(made: Panel, column: str, colours: Mapping[str, str]) -> Panel:
+    """Give the words of a column their colours."""
+    words = {word: {"text": word, "color": colour, "index": n} for n, (word, colour) in enumerate(colours.items())}
+    mappings = [{"type": "value", "options": words}]
+    return override(made, column, {"mappings": mappings, "custom.cellOptions": {"type": "color-text"}})
 
 
 def widths(made: Panel, columns: Mapping[str, int]) -> Panel:

@@ -4,12 +4,15 @@
 _REPLICA = "instance, pod, container, endpoint, service, node"
 _JOB = 'job="vmcrawl"'
 
+INSTANCES, USERS = "vmcrawl_instances", "vmcrawl_monthly_active_users"
+#: With whatever counts users.
+SELF_REPORTED = "Monthly active users are what servers say of themselves."
 SUPPORTED = "main|latest|previous|deprecated"
 
 
 def one(metric: str, *matchers: str) -> str:
     """A metric as one exporter says it, however many are scraped."""
-    return f"max without ({_REPLICA}) ({metric}{{{', '.join((_JOB, *matchers))}}})"
+    return f"max without ({_REPLICA}) ({selector(metric, *matchers)})"
 
 
 def total(metric: str, *matchers: str) -> str:
@@ -22,9 +25,24 @@ def by(labels: str, metric: str, *matchers: str) -> str:
     return f"sum by ({labels}) ({one(metric, *matchers)})"
 
 
+def share(part: str, whole: str) -> str:
+    """A part of a whole, 0 to 1; of nothing there is no share."""
+    return f"{part} / ({whole} > 0)"
+
+
+def of_total(parts: str, whole: str) -> str:
+    """Each of some parts as a share of one total."""
+    return f"({parts}) / on () group_left () ({whole} > 0)"
+
+
+def counted(function: str, metric: str) -> str:
+    """A counter as ``rate`` or ``increase`` of each series, as one exporter says it, however many are scraped."""
+    return f"max without ({_REPLICA}) ({function}({selector(metric)}[$__rate_interval]))"
+
+
 def newest(metric: str, *matchers: str) -> str:
     """The largest of its values: of replicas, and of installations."""
-    return f"max({metric}{{{', '.join((_JOB, *matchers))}}})"
+    return f"max({selector(metric, *matchers)})"
 
 
 def info(support: str) -> str:
@@ -35,16 +53,29 @@ def info(support: str) -> str:
     return f'max by (branch, support) (vmcrawl_branch_info{{{_JOB}, support=~"{support}"}} @ end())'
 
 
+def largest_of(number: int, labels: str, metric: str) -> str:
+    """The sums by labels that are the largest at the end of the time that is shown: the same ones all along."""
+    at_end = f"sum by ({labels}) (max without ({_REPLICA}) ({selector(metric)} @ end()))"
+    return f"{by(labels, metric)} and on ({labels}) topk({number}, {at_end})"
+
+
 def of_support(expression: str, support: str) -> str:
     """Only the branches of an expression by ``branch`` that have such a support."""
     return f"({expression}) and on (branch) {info(support)}"
 
 
 def by_support(metric: str) -> str:
-    """Its sums by where the branch stands."""
-    return f"sum by (support) ({by('branch', metric)} * on (branch) group_left (support) {info('.+')})"
+    """Its sums by where the branch stands.
+
+    One row a branch, whatever comes: with two, as while replicas learn of a change, the join would fail.
+    """
+    stand = f"topk by (branch) (1, {info('.+')})"
+    return f"sum by (support) ({by('branch', metric)} * on (branch) group_left (support) {stand})"
 
 
 def selector(metric: str, *matchers: str) -> str:
     """The series themselves."""
     return f"{metric}{{{', '.join((_JOB, *matchers))}}}"
+
+
+RELEASED = selector("vmcrawl_release_published_timestamp_seconds")

@@ -112,13 +112,11 @@ def annotations(source: Mapping[str, Any], asking: Asking) -> Iterator[dict[str,
                 yield {"time": int(time), "title": title, "text": "", "color": source["iconColor"]}
 
 
-def sql_of(target: Mapping[str, Any], values: Mapping[str, Sequence[str]], chosen: Mapping[str, Sequence[str]]) -> str:
-    """The statement with the values of variables put in, as Grafana's formats ``sqlstring`` and ``text`` do it."""
+def sql_of(target: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> str:
+    """The statement with the values of variables put in, as Grafana's format ``sqlstring`` does it."""
 
     def put_in(match: re.Match[str]) -> str:
         name, form = match[1], match[2]
-        if form == "text":
-            return "All" if name not in chosen else " + ".join(values[name])
         assert form == "sqlstring", match[0]
         return ",".join("'" + value.replace("'", "''") + "'" for value in values[name])
 
@@ -184,7 +182,7 @@ def _table(target: Mapping[str, Any], asking: Asking, value_name: str) -> Frame:
 
 
 def _from_postgres(target: Mapping[str, Any], asking: Asking, values: Mapping[str, Sequence[str]]) -> Frame:
-    cursor = asking.postgres.execute(sql_of(target, values, asking.chosen).encode())
+    cursor = asking.postgres.execute(sql_of(target, values).encode())
     rows = cursor.fetchall()
     assert cursor.description is not None
     columns = []
