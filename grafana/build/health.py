@@ -126,6 +126,15 @@ def _state(grid: Grid) -> None:
             ),
         ),
     )
+    firing = table(
+        "Alerts that fire",
+        "Each has a page in deploy/runbooks.",
+        [query('max by (alertname, severity) (ALERTS{alertname=~"Vmcrawl.*", alertstate="firing"})', table=True)],
+        {"alertname": "Alert", "severity": "Severity"},
+        hidden=["Time", "Value"],
+    )
+    override(if_none(firing, "none"), "Alert", {"links": [_runbook("${__value.raw}")]})
+    grid.line(6, (12, firing), (12, text(_HELP)))
 
 
 def _runs(grid: Grid) -> None:
@@ -291,7 +300,6 @@ def _exporter(grid: Grid) -> None:
         "bytes",
         colours={},
     )
-    grid.line(7, (8, scrape), (8, subjects), (8, memory))
     sources = table(
         "What is known of upstream",
         "When each source last gave a good answer. Runbook: VmcrawlCatalogueStale.",
@@ -305,15 +313,7 @@ def _exporter(grid: Grid) -> None:
         "Last good answer",
         {"unit": "dateTimeFromNow", "mappings": [{"type": "value", "options": never}]},
     )
-    firing = table(
-        "Alerts that fire",
-        "Each has a page in deploy/runbooks.",
-        [query('max by (alertname, severity) (ALERTS{alertname=~"Vmcrawl.*", alertstate="firing"})', table=True)],
-        {"alertname": "Alert", "severity": "Severity"},
-        hidden=["Time", "Value"],
-    )
-    override(if_none(firing, "none"), "Alert", {"links": [_runbook("${__value.raw}")]})
-    grid.line(7, (8, sources), (8, firing), (8, text(_HELP)))
+    grid.line(7, (6, scrape), (6, subjects), (6, memory), (6, sources))
 
 
 def _runbook(name: str) -> dict[str, Any]:

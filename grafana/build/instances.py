@@ -146,6 +146,8 @@ def _table() -> dict[str, Any]:
             **{"Active users": 130, "Last seen": 140, "Health": 90},
         },
     )
+    for column in ("Domain", "Version, as the server says it"):
+        override(made, column, {"custom.minWidth": 180})
     override(made, "Last seen", {"unit": "dateTimeFromNow"})
     worded(made, "Support", SUPPORT)
     worded(made, "Patched", {"yes": GREEN, "no": RED, "unknown": GREY})
