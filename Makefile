@@ -48,7 +48,8 @@ pictures: $(READY)  ## draw the dashboards from real answers (npm, Debian: chrom
 	$(BIN)/python -m grafana.build
 	$(BIN)/python -m tests.dashboards build/answers
 	for name in adoption instances health; do \
-		sh tests/dashboards/draw.sh build/answers/$$name.json build/pictures --theme dark --width 1600 || exit 1; done
+		sh tests/dashboards/draw.sh build/answers/$$name.json build/pictures --theme dark --width 1600 || exit 1; \
+		cp build/pictures/vmcrawl-$$name-dark-1600.png grafana/pictures/$$name.png; done
 
 format: $(READY)  ## put the format of the code right
 	$(BIN)/ruff format
