@@ -25,7 +25,7 @@ DATA = Path(__file__).parent / "data"
 #: How far the history goes back, and how far apart its runs are.
 PAGES, APART = 80, timedelta(hours=6)
 _CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 2s, scrape_timeout: 2s}}
 scrape_configs:
   - job_name: vmcrawl
     sample_limit: 510

@@ -40,7 +40,7 @@ def asking(measured, reader):
 @pytest.fixture(scope="module")
 def of_now(measured, reader):
     """The last minute: for what there has to be two scrapes of."""
-    time.sleep(2.5)
+    time.sleep(5)
     return Asking(measured.prometheus, reader, time.time() - 60, time.time(), rate_interval="20s")
 
 

@@ -6,7 +6,6 @@ The linter itself is a Go program; these are its rules in our own words. Those t
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -76,9 +75,10 @@ def test_panels_use_the_sources_that_are_provisioned(name):
 
 
 def test_every_dashboard_is_provided_once():
-    folders = {Path(provider["options"]["path"]).name: provider["folder"] for provider in PROVIDERS}
-    assert {file.parent.name for file in FILES} == set(folders)
-    assert len(set(folders.values())) == len(folders)
+    mounted = re.findall(r"^dashboards/(\S+) +-> (\S+)/\1$", (GRAFANA / "README.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in sorted(mounted)] == [file.name for file in FILES]
+    assert {path for _, path in mounted} == {provider["options"]["path"] for provider in PROVIDERS}
+    assert len({provider["folder"] for provider in PROVIDERS}) == len(PROVIDERS)
     assert not any(provider["allowUiUpdates"] for provider in PROVIDERS)
 
 

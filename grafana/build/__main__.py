@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).parents[1] / "dashboards"
 
 def dashboards() -> dict[Path, str]:
     """Every file, with what belongs into it."""
-    made = {"public/adoption": adoption(), "public/instances": instances(), "operators/health": health()}
+    made = {"adoption": adoption(), "instances": instances(), "health": health()}
     return {
         _FOLDER / f"{name}.json": json.dumps(value, indent=2, ensure_ascii=False) + "\n" for name, value in made.items()
     }

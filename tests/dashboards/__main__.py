@@ -52,8 +52,8 @@ def _of_adoption(server: str, directory: Path, out: Path) -> None:
         fill(url)
         watched = _watched(url, directory / "adoption", environment(url), past=True)
         with watched as (server_, end), _reading(url) as reader:
-            _write(out, "public/adoption", Asking(server_, reader, end - 90 * _DAY, end, points=400))
-            _write(out, "public/instances", Asking(server_, reader, end - _DAY, end))
+            _write(out, "adoption", Asking(server_, reader, end - 90 * _DAY, end, points=400))
+            _write(out, "instances", Asking(server_, reader, end - _DAY, end))
 
 
 def _of_health(server: str, directory: Path, out: Path, seconds: float) -> None:
@@ -68,7 +68,7 @@ def _of_health(server: str, directory: Path, out: Path, seconds: float) -> None:
                 time.sleep(seconds)
                 with _reading(url) as reader:
                     now = time.time()
-                    _write(out, "operators/health", Asking(server_, reader, began, now, rate_interval="20s"))
+                    _write(out, "health", Asking(server_, reader, began, now, rate_interval="20s"))
         finally:
             crawler.terminate()
             crawler.communicate()
