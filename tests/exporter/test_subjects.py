@@ -251,7 +251,12 @@ def test_what_the_last_run_cost_is_known_as_soon_as_it_has_ended(stocked, databa
         sweep(stocked, NOW)
 
 
-def test_a_run_by_hand_is_not_the_last_run(stocked, database_url):
+def test_a_run_by_hand_is_not_the_last_run_unless_there_is_no_other(stocked, database_url):
+    first = runs.start_run(stocked, NOW - 2 * DAY, by_hand=True)
+    runs.finish_run(stocked, first, NOW - 2 * DAY, RunStatus.SUCCESS, {"ok": 2})
+    alone = scrape(database_url)
+    assert alone.by("vmcrawl_run_last_domains", "outcome") == {"ok": 2}
+    assert alone.of("vmcrawl_run_last_success_timestamp_seconds") == pytest.approx((NOW - 2 * DAY).timestamp())
     whole = runs.start_run(stocked, NOW - DAY)
     runs.finish_run(stocked, whole, NOW - DAY, RunStatus.PARTIAL, {"ok": 5})
     by_hand = runs.start_run(stocked, NOW, by_hand=True)
@@ -260,7 +265,7 @@ def test_a_run_by_hand_is_not_the_last_run(stocked, database_url):
     assert numbers.by("vmcrawl_run_last_status", "status") == {"partial": 1}
     assert numbers.by("vmcrawl_run_last_domains", "outcome") == {"ok": 5}
     assert numbers.of("vmcrawl_run_last_success_timestamp_seconds") == 0
-    assert numbers.by("vmcrawl_runs_total", "status") == {"partial": 1, "success": 1}, "it is a run all the same"
+    assert numbers.by("vmcrawl_runs_total", "status") == {"partial": 1, "success": 2}, "they are runs all the same"
 
 
 def test_before_the_first_run_times_are_zero_so_that_alerts_can_see_it(stocked, database_url):

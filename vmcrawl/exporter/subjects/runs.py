@@ -1,6 +1,7 @@
 """Batch runs: how the last one went, what is going on, and how many have ended how.
 
-The last one is the last that crawled what was due: what somebody crawls by name says nothing of the whole.
+The last one is the last that crawled what was due: what somebody crawls by name in between says nothing of the whole.
+Where nothing was ever crawled otherwise, those runs are all there is.
 """
 
 from collections.abc import Sequence
@@ -47,11 +48,12 @@ CURRENT_PROCESSED = Gauge(
 RUNS = Counter("vmcrawl_runs_total", "Runs that have ended, by status.", ("status",))
 
 _STATUSES = ("success", "partial", "failed", "interrupted")
-_LAST = """
+_COUNTS = "by_hand = (SELECT bool_and(by_hand) FROM run_states WHERE finished_at IS NOT NULL)"
+_LAST = f"""
 SELECT started_at, finished_at, status, planned, outcomes, requests, received_bytes
-FROM run_states WHERE finished_at IS NOT NULL AND NOT by_hand ORDER BY finished_at DESC, id DESC LIMIT 1
+FROM run_states WHERE finished_at IS NOT NULL AND {_COUNTS} ORDER BY finished_at DESC, id DESC LIMIT 1
 """
-_SUCCESS = "SELECT max(finished_at) FROM run_states WHERE status = 'success' AND NOT by_hand"
+_SUCCESS = f"SELECT max(finished_at) FROM run_states WHERE status = 'success' AND {_COUNTS}"
 _CURRENT = """
 SELECT count(*), min(started_at), coalesce(sum(planned), 0), coalesce(sum(crawled), 0)
 FROM run_states WHERE status = 'running'
@@ -64,9 +66,9 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
 
 
 def _last(connection: psycopg.Connection) -> Sequence[Metric]:
-    (success,) = connection.execute(_SUCCESS).fetchone() or (None,)
+    (success,) = connection.execute(_SUCCESS.encode()).fetchone() or (None,)
     metrics = [LAST_SUCCESS.of(0 if success is None else success.timestamp())]
-    last = connection.execute(_LAST).fetchone()
+    last = connection.execute(_LAST.encode()).fetchone()
     if last is None:
         return [*metrics, LAST_START.of(0), LAST_COMPLETION.of(0), LAST_STATUS.of(_statuses())]
     started_at, finished_at, status, planned, outcomes, requests, received = last
