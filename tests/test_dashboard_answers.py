@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -12,6 +13,8 @@ from tests.dashboards.shipped import DASHBOARDS, PANELS
 from tests.measured import APART, PAGES, Server, newest_releases, past
 
 #: What may have nothing to say on a good day.
+#: What a run of the past found: branch, release, patched, instances, active users.
+Page = list[tuple[str, str, bool | None, int, int]]
 MAY_BE_EMPTY = {
     "Running now",
     "Alerts that fire",
@@ -223,17 +226,49 @@ def test_the_outcomes_are_the_truth(measured, asking):
     assert newest["ok"] == measured.outcomes["ok"]
 
 
-def test_the_past_is_what_the_history_says(measured, asking):
-    curves = series_of("adoption", "Servers by branch", asking)
+def shares(numbers: dict[str, float]) -> dict[str, float]:
+    """The same as parts of the whole."""
+    return {name: number / sum(numbers.values()) for name, number in numbers.items()}
+
+
+def patched_share(page: Page, weight: int) -> float:
+    """How much of a page is patched."""
+    patched = by_branch([row for row in page if row[2]], weight)
+    return sum(patched.values()) / sum(by_branch(page, weight).values())
+
+
+def by_branch(page: Page, weight: int) -> dict[str, float]:
+    """What a page counts on each branch."""
+    return {branch: (instances, users)[weight - 3] for branch, _, _, instances, users in page}
+
+
+SUPPORT_OF = {"4.6": "previous", "4.5": "deprecated", "4.2": "eol"}
+#: What the curves of the past are to show, given what the run of that time had found.
+HISTORY: dict[str, Callable[[Page], dict[str, float]]] = {
+    "Servers by branch": lambda page: by_branch(page, 3),
+    "Active users by branch": lambda page: by_branch(page, 4),
+    "Servers by branch, in percent": lambda page: shares(by_branch(page, 3)),
+    "Active users by branch, in percent": lambda page: shares(by_branch(page, 4)),
+    "Patched": lambda page: {"servers": patched_share(page, 3), "active users": patched_share(page, 4)},
+    "Patched servers by branch": lambda page: {"4.6": 1, "4.5": 0},
+    "Users on patched servers by branch": lambda page: {"4.6": 1, "4.5": 0},
+    "Servers by support, in percent": lambda page: shares(
+        {SUPPORT_OF[branch]: number for branch, number in by_branch(page, 3).items()}
+    ),
+}
+
+
+@pytest.mark.parametrize("title", HISTORY)
+def test_the_past_is_what_the_history_says(title, measured, asking):
+    curves = series_of("adoption", title, asking)
     compared = 0
-    for second, value in curves["4.6"].items():
+    for second in sorted({second for curve in curves.values() for second in curve}):
         pages_ago = (asking.end - second) / APART.total_seconds()
         # Not near the moment of a run, nor within the hours that are not exported, nor before the first page.
         if not 1 < pages_ago < PAGES - 1 or min(pages_ago % 1, 1 - pages_ago % 1) < 0.2:
             continue
-        page = {row[0]: row[3] for row in past(int(pages_ago) + 1)}
-        assert value == page["4.6"]
-        assert curves["4.5"][second] == page["4.5"]
+        found = {name: curve[second] for name, curve in curves.items() if curve.get(second) is not None}
+        assert found == pytest.approx(HISTORY[title](past(int(pages_ago) + 1)))
         compared += 1
     assert compared > 50
 

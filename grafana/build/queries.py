@@ -26,8 +26,8 @@ def by(labels: str, metric: str, *matchers: str) -> str:
 
 
 def share(part: str, whole: str) -> str:
-    """A part of a whole, 0 to 1; of nothing there is no share."""
-    return f"{part} / ({whole} > 0)"
+    """A part of a whole, 0 to 1; of nothing there is no share, and what has no part at all has a share of 0."""
+    return f"(({part}) or ({whole}) * 0) / ({whole} > 0)"
 
 
 def of_total(parts: str, whole: str) -> str:
