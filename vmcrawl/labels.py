@@ -1,9 +1,10 @@
-"""What branches, releases and patched or not are called in metrics: as the catalogue knows them, or ``other``.
+"""What branches, releases, outcomes and patched or not are called in metrics: as we know them, or ``other``.
 
 So nothing that a server says of itself ever is the value of a label.
 """
 
 from vmcrawl.catalogue import Catalogue
+from vmcrawl.outcome import Outcome
 
 #: All that the catalogue does not know, or that is too small to be named.
 OTHER = "other"
@@ -26,3 +27,11 @@ def known_releases(catalogue: Catalogue) -> dict[str, str]:
     versions += [known.version for known in catalogue.main_ranges]
     branches = known_branches(catalogue)
     return {version.release: version.branch for version in versions if version.branch in branches}
+
+
+def outcome_label(text: str) -> str:
+    """An outcome as the database has it: a newer version of the program may know more words than we do."""
+    return text if text in _OUTCOMES else OTHER
+
+
+_OUTCOMES = frozenset(map(str, Outcome))

@@ -6,7 +6,7 @@ import psycopg
 from prometheus_client.metrics_core import Metric
 
 from vmcrawl.exporter.family import Gauge, Limits, Numbers, Subject
-from vmcrawl.labels import OTHER
+from vmcrawl.labels import outcome_label
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 
 DOMAINS = Gauge(
@@ -52,12 +52,11 @@ _FRESHNESS = "SELECT stale, oldest_seen_at FROM freshness"
 _LEASES = "SELECT held, expired, running, lost FROM lease_states"
 
 _NEVER = "never_crawled"
-_OUTCOMES = {str(outcome) for outcome in Outcome}
 _KEEPS_PUBLISHED = {str(outcome) for outcome in Outcome if outcome not in REMOVES_PUBLISHED} - {str(Outcome.OK)}
 
 
 def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
-    domains: Numbers = {(outcome,): 0 for outcome in (*sorted(_OUTCOMES), _NEVER)}
+    domains: Numbers = {(outcome,): 0 for outcome in (*sorted(map(str, Outcome)), _NEVER)}
     due = overdue = 0
     oldest_due = None
     for outcome, number, of_due, of_overdue, since in connection.execute(_LEDGER):
@@ -82,11 +81,6 @@ def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
         LEASES.of({("held",): held, ("expired",): expired}),
         SHARDS.of({("running",): running, ("lost",): lost}),
     ]
-
-
-def outcome_label(text: str) -> str:
-    """An outcome as the database has it, as a label: a newer version of the program may know more words than we do."""
-    return text if text in _OUTCOMES else OTHER
 
 
 QUEUE = Subject("queue", (DOMAINS, FAILING, DUE, OLDEST_DUE, STALE, OLDEST_CHECK, LEASES, SHARDS), _read)

@@ -10,7 +10,7 @@ import psycopg
 from prometheus_client.metrics_core import Metric
 
 from vmcrawl.exporter.family import Counter, Gauge, Limits, Numbers, Subject
-from vmcrawl.exporter.subjects.queue import outcome_label
+from vmcrawl.labels import outcome_label
 from vmcrawl.outcome import Outcome
 
 LAST_START = Gauge("vmcrawl_run_last_start_timestamp_seconds", "When the run that ended last began; 0: none has ended.")

@@ -7,7 +7,7 @@ import psycopg
 from prometheus_client.metrics_core import Metric
 
 from vmcrawl.exporter.family import Counter, Histogram, Limits, Numbers, Subject
-from vmcrawl.exporter.subjects.queue import outcome_label
+from vmcrawl.labels import outcome_label
 from vmcrawl.outcome import Outcome
 from vmcrawl.tally import DURATION_BOUNDS
 
