@@ -17,7 +17,7 @@ import psycopg
 
 from tests.conftest import temporary_database
 from tests.fediverse import demo_crowd, start_fediverse
-from tests.program import patient_environment, start, vmcrawl
+from tests.program import crawl_crowd, patient_environment, start, vmcrawl
 from tests.prometheus import Prometheus, free_port, prometheus, promtool, wait_until
 from tests.store.builders import leave_page
 
@@ -172,11 +172,7 @@ def measuring(server_url: str, directory: Path) -> Iterator[Measured]:
     """Crawl, export the past, serve, scrape."""
     with temporary_database(server_url) as url, start_fediverse(demo_crowd(), directory) as fediverse:
         env = patient_environment(url, fediverse.config_file)
-        for excluded in (directory / "exclusions.txt").read_text().split():
-            assert vmcrawl("domains", "exclude", excluded, env=env).returncode == 0
-        assert vmcrawl("domains", "import", str(fediverse.domains_file), env=env).returncode == 0
-        finished = vmcrawl("crawl", "--processes", "2", "--threads", "24", env=env)
-        assert finished.returncode == 0, finished.stderr
+        crawl_crowd(directory, env)
         servers, outcomes = true_servers(fediverse.truth(), url)
         with psycopg.connect(url, autocommit=True) as connection:
             _leave_history(connection)

@@ -27,6 +27,15 @@ def patient_environment(database_url: str, config_file: Path) -> dict[str, str]:
     )
 
 
+def crawl_crowd(directory: Path, env: Mapping[str, str]) -> None:
+    """Exclude, import and crawl what a simulated Fediverse in ``directory`` has listed for that."""
+    for excluded in (directory / "exclusions.txt").read_text().split():
+        assert vmcrawl("domains", "exclude", excluded, env=env).returncode == 0
+    assert vmcrawl("domains", "import", str(directory / "domains.txt"), env=env).returncode == 0
+    finished = vmcrawl("crawl", "--processes", "2", "--threads", "24", env=env)
+    assert finished.returncode == 0, finished.stderr
+
+
 def start(arguments: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
     """Start the program in a process group of its own; its output is piped."""
     command = [sys.executable, "-m", "vmcrawl", *arguments]

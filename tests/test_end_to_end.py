@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import temporary_database
 from tests.fediverse import Reply, Running, Site, demo_crowd, start_fediverse
-from tests.program import patient_environment, vmcrawl
+from tests.program import crawl_crowd, patient_environment
 from vmcrawl.outcome import Outcome
 
 
@@ -31,11 +31,7 @@ def crawled(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     directory: Path = tmp_path_factory.mktemp("fediverse")
     with temporary_database(server_url) as url, start_fediverse(demo_crowd(), directory) as fediverse:
         env = patient_environment(url, fediverse.config_file)
-        for excluded in (directory / "exclusions.txt").read_text().split():
-            assert vmcrawl("domains", "exclude", excluded, env=env).returncode == 0
-        assert vmcrawl("domains", "import", str(fediverse.domains_file), env=env).returncode == 0
-        finished = vmcrawl("crawl", "--processes", "2", "--threads", "24", env=env)
-        assert finished.returncode == 0, finished.stderr
+        crawl_crowd(directory, env)
         with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
             domains = {row["domain"]: row for row in connection.execute("SELECT * FROM domains")}
             instances = {row["domain"]: row for row in connection.execute("SELECT * FROM instances")}
