@@ -5,12 +5,25 @@ from typing import Any
 
 from grafana.build.colours import BLUE, GREEN, GREY, ORANGE, RED, RUNS, SKY
 from grafana.build.layout import Grid, dashboard
-from grafana.build.parts import PROMETHEUS, bars, curves, if_none, mapped, over_time, override, query, stat, table, text
+from grafana.build.parts import (
+    PROMETHEUS,
+    Panel,
+    bars,
+    curves,
+    if_none,
+    mapped,
+    over_time,
+    override,
+    query,
+    stat,
+    table,
+    text,
+)
 from grafana.build.queries import by, counted, largest_of, newest, selector, share, total
 
 #: Failures of the network between us and them; if many, ours.
 _NETWORK = "dns_failure|dns_not_found|connection_refused|connection_unreachable|connection_reset|timeout|tls_handshake"
-_HOUR, _DAY = 3600.0, 86_400.0
+_HOUR = 3600.0
 
 
 def health() -> dict[str, Any]:
@@ -277,12 +290,11 @@ def _work(grid: Grid) -> None:
 
 def _exporter(grid: Grid) -> None:
     grid.row("Database, exporter, sources")
-    scrape = curves(
+    scrape = _by_exporter(
         "How long scrapes take",
         "As Prometheus sees it, by exporter. Runbook: VmcrawlScrapeSlow.",
-        [over_time(f"max by (instance) ({selector('scrape_duration_seconds')})", "{{instance}}")],
+        "scrape_duration_seconds",
         "s",
-        colours={},
     )
     subjects = curves(
         "By subject",
@@ -293,13 +305,7 @@ def _exporter(grid: Grid) -> None:
         colours={},
         stacked=True,
     )
-    memory = curves(
-        "Memory of the exporter",
-        "By exporter.",
-        [over_time(f"max by (instance) ({selector('process_resident_memory_bytes')})", "{{instance}}")],
-        "bytes",
-        colours={},
-    )
+    memory = _by_exporter("Memory of the exporter", "By exporter.", "process_resident_memory_bytes", "bytes")
     sources = table(
         "What is known of upstream",
         "When each source last gave a good answer. Runbook: VmcrawlCatalogueStale.",
@@ -314,6 +320,11 @@ def _exporter(grid: Grid) -> None:
         {"unit": "dateTimeFromNow", "mappings": [{"type": "value", "options": never}]},
     )
     grid.line(7, (6, scrape), (6, subjects), (6, memory), (6, sources))
+
+
+def _by_exporter(title: str, description: str, metric: str, unit: str) -> Panel:
+    target = over_time(f"max by (instance) ({selector(metric)})", "{{instance}}")
+    return curves(title, description, [target], unit, colours={})
 
 
 def _runbook(name: str) -> dict[str, Any]:
