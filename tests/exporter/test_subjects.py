@@ -10,8 +10,10 @@ from tests.exporter.published import prepared, publish
 from tests.store.builders import NOW, claim, crawl, failed, ok, start
 from vmcrawl.domain import Domain
 from vmcrawl.exporter.subjects.adoption import channel_of, software_label
+from vmcrawl.labels import known_branches, known_releases
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.store import runs
+from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.runs import RunStatus
 from vmcrawl.store.upkeep import sweep
 
@@ -63,6 +65,18 @@ def test_what_cannot_be_read_is_counted_as_other_and_unknown(stocked, database_u
     assert numbers.by("vmcrawl_prerelease_instances", "channel") == {"other": 1, "stable": 1}
     assert numbers.by("vmcrawl_version_instances", "version", "branch") == {("other", "other"): 2}
     assert numbers.of("vmcrawl_branch_info", branch="other", support="unknown", latest_version="") == 1
+
+
+def test_what_may_be_named_is_the_same_for_the_present_and_for_the_past(stocked):
+    """The view says it in SQL, for scrapes; ``vmcrawl.labels`` in Python, for the export of the history."""
+    said = [("4.5.16", "4.5"), ("4.5.999", "4.5"), ("4.8.0-alpha.1", "4.8"), ("4.8.0-nightly.2026-01-01", "4.8")]
+    for number, (release, branch) in enumerate([*said, ("9.9.9", "9.9"), ("1.0.0", "1.0")]):
+        publish(stocked, f"d{number}.example", release=release, branch=branch)
+    known = load_catalogue(stocked)
+    branches, releases = known_branches(known), known_releases(known)
+    rows = stocked.execute("SELECT branch, release, known_branch, known_release FROM adoption").fetchall()
+    assert {row[:2]: row[2:] for row in rows} == {row[:2]: (row[0] in branches, row[1] in releases) for row in rows}
+    assert len({row[2:] for row in rows}) == 3, "known, only the branch, and neither"
 
 
 def test_exact_releases_are_those_of_upstream_with_most_instances(stocked, database_url):

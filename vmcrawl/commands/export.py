@@ -93,7 +93,9 @@ def _export(arguments: argparse.Namespace, database: Database) -> int:
     if not begun:
         of_these = " of these days" if arguments.since or arguments.until else ""
         log.error(
-            "there is no history%s that is believed and older than %d hours", of_these, _HEAD / timedelta(hours=1)
+            "there is no history%s that is believed and older than %d hours; vmcrawl history list shows all of it",
+            of_these,
+            _HEAD / timedelta(hours=1),
         )
         return 1
     sys.stdout.write(END)
