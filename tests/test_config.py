@@ -295,7 +295,32 @@ def test_variables_that_are_not_settings_are_left_alone():
     assert load_config(None, environment, {}) == load_config(None, {}, {})
 
 
-@pytest.mark.parametrize("variable", ["VMCRAWL_CRAWL_THREAD", "VMCRAWL_CRAWL_", "VMCRAWL_CRAWL"])
+def test_a_variable_that_ends_in_file_names_a_file_that_holds_the_value(tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("correct horse\n")
+    settings = load_config(None, {"VMCRAWL_DATABASE_PASSWORD_FILE": str(secret)}, {})
+    assert settings.database.password == "correct horse"
+    assert "correct horse" not in repr(settings)
+    # A key that ends so itself is no such thing, and what is not set is not there.
+    assert load_config(None, {"VMCRAWL_NETWORK_CA_FILE": str(secret)}, {}).network.ca_file == secret
+    assert load_config(None, {"VMCRAWL_DATABASE_PASSWORD_FILE": ""}, {}) == load_config(None, {}, {})
+
+
+def test_a_file_that_a_variable_names_must_be_there_be_sound_and_be_the_only_source(tmp_path):
+    secret = tmp_path / "password"
+    missing = problems(None, {"VMCRAWL_DATABASE_PASSWORD_FILE": str(secret)})
+    assert missing == [f"VMCRAWL_DATABASE_PASSWORD_FILE: {secret}: No such file or directory"]
+    secret.write_text("secret\nsecret")
+    (two_lines,) = problems(None, {"VMCRAWL_DATABASE_PASSWORD_FILE": str(secret)})
+    assert two_lines.startswith("VMCRAWL_DATABASE_PASSWORD_FILE: database.password must be one line")
+    assert "secret" not in two_lines
+    both = problems(None, {"VMCRAWL_SOURCES_TOKEN_FILE": str(secret), "VMCRAWL_SOURCES_TOKEN": "x"})
+    assert both == ["VMCRAWL_SOURCES_TOKEN_FILE: VMCRAWL_SOURCES_TOKEN is set, too: one of them has to go"]
+
+
+@pytest.mark.parametrize(
+    "variable", ["VMCRAWL_CRAWL_THREAD_FILE", "VMCRAWL_CRAWL_THREAD", "VMCRAWL_CRAWL_", "VMCRAWL_CRAWL"]
+)
 def test_a_mistyped_variable_of_a_section_is_an_error(variable):
     (found,) = problems(None, {variable: "1"})
     assert found.startswith(f"{variable}: ")

@@ -316,13 +316,13 @@ def test_an_account_without_a_home_is_told_to_name_a_directory(tmp_path: Path, m
 
 def test_a_url_or_the_variables_of_libpq_need_no_server_of_ours(tmp_path: Path):
     nowhere = tmp_path / "never made"
-    with resolved(DatabaseSettings("postgresql://somewhere", nowhere), {}) as settings:
+    with resolved(DatabaseSettings("postgresql://somewhere", directory=nowhere), {}) as settings:
         assert settings.url == "postgresql://somewhere"
-    with resolved(DatabaseSettings("", nowhere), {"PGHOST": "somewhere"}) as settings:
+    with resolved(DatabaseSettings("", directory=nowhere), {"PGHOST": "somewhere"}) as settings:
         assert settings.url == ""
     assert not nowhere.exists()
 
 
 def test_without_either_the_settings_point_to_the_embedded_server(directory: Path):
-    with resolved(DatabaseSettings("", directory), {"PGUSER": "me", "PGHOST": ""}) as settings:
+    with resolved(DatabaseSettings("", directory=directory), {"PGUSER": "me", "PGHOST": ""}) as settings:
         assert _ask(settings.url, "SELECT current_user::text") == "vmcrawl"

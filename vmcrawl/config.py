@@ -16,6 +16,7 @@ from vmcrawl.duration import format_duration
 from vmcrawl.settings import Settings
 
 _LARGEST_FILE = 1 << 18
+_FROM_FILE = "_file"
 _OPENING = (
     yaml.BlockMappingStartToken,
     yaml.BlockSequenceStartToken,
@@ -38,7 +39,8 @@ def load_config(
 
     1. the built-in defaults
     2. the file ``path``, else the one that ``VMCRAWL_CONFIG`` names, else none: no file is looked for
-    3. variables ``VMCRAWL_<SECTION>_<KEY>`` of ``environment``; lists are separated by commas
+    3. variables ``VMCRAWL_<SECTION>_<KEY>`` of ``environment``, or ``VMCRAWL_<SECTION>_<KEY>_FILE``, which names a file
+       that holds the value, as orchestrators mount secrets; lists are separated by commas
     4. ``overrides`` by ``(section, key)``, from the command line; ``None`` means not given
 
     Raises :class:`ConfigError` that names every mistake in every source, also where a later source hides it.
@@ -66,8 +68,8 @@ def load_config(
     return replace(settings, **sections)
 
 
-def yaml_text(path: Path) -> str:
-    """The text of a file of settings; raises :class:`ConfigError`."""
+def file_text(path: Path) -> str:
+    """The text of a file of settings, or of one setting; raises :class:`ConfigError`."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
@@ -139,8 +141,23 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[_Entry]:
         section, _, key = name.removeprefix("VMCRAWL_").lower().partition("_")
         if not name.startswith("VMCRAWL_") or section not in known:
             continue
-        if key in known[section] or not _SERVICE_LINK.fullmatch(key):
+        if key not in known[section] and key.removesuffix(_FROM_FILE) in known[section]:
+            yield from _from_named_file(name, section, key.removesuffix(_FROM_FILE), environment)
+        elif key in known[section] or not _SERVICE_LINK.fullmatch(key):
             yield _Entry(name, section, key, environment[name])
+
+
+def _from_named_file(name: str, section: str, key: str, environment: Mapping[str, str]) -> Iterator[_Entry]:
+    itself = name[: -len(_FROM_FILE)]
+    if not environment[name]:
+        return
+    if environment.get(itself):
+        yield _Entry(name, problem=f"{itself} is set, too: one of them has to go")
+        return
+    try:
+        yield _Entry(name, section, key, file_text(Path(environment[name])))
+    except ConfigError as error:
+        yield _Entry(name, problem=str(error))
 
 
 def _from_command_line(overrides: Mapping[tuple[str, str], object]) -> Iterator[_Entry]:
@@ -158,7 +175,7 @@ def _written(value: object) -> Written:
 
 
 def _from_file(path: Path) -> Iterator[_Entry]:
-    for place, section, block in _pairs(path, yaml_root(path, yaml_text(path))):
+    for place, section, block in _pairs(path, yaml_root(path, file_text(path))):
         if block is None:
             yield _Entry(place, problem=section)
         elif section not in _known():

@@ -13,6 +13,8 @@ class DatabaseSettings:
     #: libpq URL; empty: an embedded Postgres under ``directory``, unless any of PGHOST, PGHOSTADDR, PGPORT, PGSERVICE
     #: and PGDATABASE is set.
     url: str = ""
+    #: Takes the place of the one in ``url``, so that it can come from a file of its own.
+    password: str = field(default="", repr=False)
     directory: Path = Path("~/.local/share/vmcrawl/postgres")
     connect_timeout: timedelta = timedelta(seconds=10)
 
@@ -96,6 +98,8 @@ class ExporterSettings:
     listen: tuple[str, ...] = ("127.0.0.1:9877",)
     #: As ``DatabaseSettings.url``, for reading only; empty: what ``database`` says.
     database_url: str = ""
+    #: As ``DatabaseSettings.password``, for ``database_url``.
+    database_password: str = field(default="", repr=False)
     #: TLS and basic authentication, in the format of the Prometheus exporter-toolkit; None: neither.
     web_config_file: Path | None = None
     #: The database role that a scrape takes on: it may read aggregates, and nothing else.

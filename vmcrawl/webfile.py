@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from vmcrawl.config import ConfigError, yaml_line, yaml_root, yaml_text
+from vmcrawl.config import ConfigError, file_text, yaml_line, yaml_root
 from vmcrawl.webconfig import InvalidWebConfig, WebConfig, parse_web_config
 
 
@@ -24,7 +24,7 @@ class WebConfigFile:
         self._config = WebConfig()
 
     def __call__(self) -> WebConfig:
-        text = yaml_text(self._path)
+        text = file_text(self._path)
         with self._lock:
             if text != self._text:
                 if not text.strip():

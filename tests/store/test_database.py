@@ -4,10 +4,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.store.builders import column
 from vmcrawl.settings import DatabaseSettings
-from vmcrawl.store.connection import BadDatabaseUrl, DatabaseUnavailable, connect
+from vmcrawl.store.connection import BadDatabaseUrl, DatabaseUnavailable, connect, conninfo
 from vmcrawl.store.database import Database
 
 
@@ -30,6 +31,14 @@ def test_a_url_that_cannot_be_read_is_refused_without_repeating_a_password(url: 
         connect(DatabaseSettings(url=url))
     if isinstance(caught.value, BadDatabaseUrl):
         assert "s3cret" not in str(caught.value)
+
+
+def test_a_password_of_its_own_takes_the_place_of_that_in_the_url():
+    settings = DatabaseSettings(url="postgresql://me:old@host/db", password="it's n3w")
+    told = conninfo_to_dict(conninfo(settings))
+    assert told == {"user": "me", "host": "host", "dbname": "db", "password": "it's n3w"}
+    with pytest.raises(BadDatabaseUrl):
+        conninfo(DatabaseSettings(url="hunter2 s3cret", password="x"))
 
 
 def test_nothing_stays_in_the_session(connection: psycopg.Connection):

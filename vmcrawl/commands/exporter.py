@@ -16,6 +16,7 @@ from vmcrawl.exporter.tls import Rules
 from vmcrawl.exporter.web import Registries, make_app
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
+from vmcrawl.store.connection import conninfo
 from vmcrawl.webconfig import WebConfig
 from vmcrawl.webfile import WebConfigFile
 
@@ -84,12 +85,14 @@ def _serve(settings: Settings, rules: Rules) -> int:
 def _registries(settings: Settings) -> Registries:
     # Of an image it is known at build time; nobody else has to say.
     build = Build(__version__, os.environ.get("VMCRAWL_REVISION") or "unknown", platform.python_version())
-    return Exporter(settings.exporter, settings.database.url, build).registry
+    return Exporter(settings.exporter, conninfo(settings.database), build).registry
 
 
 def _for_reading(settings: Settings) -> Settings:
-    url = settings.exporter.database_url or settings.database.url
-    return replace(settings, database=replace(settings.database, url=url))
+    exporter, database = settings.exporter, settings.database
+    if exporter.database_url:
+        database = replace(database, url=exporter.database_url, password=exporter.database_password)
+    return replace(settings, database=database)
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[tuple[str, str], object]:

@@ -1,6 +1,7 @@
 """One connection to Postgres: how it is made, and what it means when it cannot be."""
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from vmcrawl.settings import DatabaseSettings
 
@@ -29,7 +30,7 @@ def connect(settings: DatabaseSettings) -> psycopg.Connection:
     """
     try:
         return psycopg.connect(
-            settings.url,
+            conninfo(settings),
             autocommit=True,
             prepare_threshold=None,
             connect_timeout=max(2, round(settings.connect_timeout.total_seconds())),
@@ -38,6 +39,20 @@ def connect(settings: DatabaseSettings) -> psycopg.Connection:
         )
     except psycopg.ProgrammingError:
         # Without the cause: libpq quotes the string it cannot read, and a password may be in it.
-        raise BadDatabaseUrl("database.url is neither a postgresql:// URL nor a libpq connection string") from None
+        raise BadDatabaseUrl(_UNREADABLE) from None
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(" ".join(str(error).split())) from error
+
+
+def conninfo(settings: DatabaseSettings) -> str:
+    """What libpq is told: the url, with the password if that is set apart. Raises :class:`BadDatabaseUrl`."""
+    if not settings.password:
+        return settings.url
+    try:
+        return make_conninfo(settings.url, password=settings.password)
+    except psycopg.ProgrammingError:
+        # Without the cause: libpq quotes the string it cannot read, and a password may be in it.
+        raise BadDatabaseUrl(_UNREADABLE) from None
+
+
+_UNREADABLE = "database.url is neither a postgresql:// URL nor a libpq connection string"
