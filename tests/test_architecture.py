@@ -26,7 +26,9 @@ EDGES = {
     "sources": "asker sources",
     "exporter": "exporter",
 }
-ASSEMBLY = "again batch chronicle crawl crew discovery identity knowledge memory polite pool refresh worker"
+ASSEMBLY = """
+    again assignment batch chronicle crawl crew discovery identity knowledge memory polite pool refresh takeover worker
+"""
 DOORS = "cli commands config config_values webfile __main__"
 
 OWNERS = {

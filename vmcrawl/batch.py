@@ -2,93 +2,50 @@
 
 import logging
 import os
-import random
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from platform import node
 
+from vmcrawl.assignment import Control, RunSummary, Selection, Sharing, Standing
 from vmcrawl.chronicle import leave_history, memory_of, note_uptakes
-from vmcrawl.domain import Domain
 from vmcrawl.duration import format_duration
 from vmcrawl.knowledge import read_anew
-from vmcrawl.machine import is_gone, process_identity, usable_cores, usable_memory
-from vmcrawl.observation import Observation
+from vmcrawl.machine import process_identity, usable_cores, usable_memory
 from vmcrawl.orders import Orders, Progress
-from vmcrawl.outcome import Outcome
 from vmcrawl.pace import pool_size
 from vmcrawl.pool import Death, Pool, Watch
-from vmcrawl.schedule import next_appointment
 from vmcrawl.settings import Settings
-from vmcrawl.store import claims, results, runs, upkeep, wants
-from vmcrawl.store.claims import Claim
+from vmcrawl.store import claims, parts, runs, upkeep, wants
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
-from vmcrawl.store.results import Result
-from vmcrawl.store.runs import RunStatus
+from vmcrawl.store.parts import Part
+from vmcrawl.store.runs import OVER, RunStatus
+from vmcrawl.takeover import bury_the_dead, convict, take_over
 
 log = logging.getLogger(__name__)
 
 _HEARTBEAT_SECONDS = 5.0
+#: How often a part that has nothing to do looks how far the others are.
+_GLANCE_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a run covers: the named domains, or (``names`` None) whatever is due, or everything; ``limit`` at most."""
-
-    names: Sequence[Domain] | None = None
-    everything: bool = False
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a run has come."""
-
-    planned: int
-    in_flight: int
-    outcomes: Mapping[str, int]
-
-    @property
-    def crawled(self) -> int:
-        """Domains with a verdict so far."""
-        return sum(self.outcomes.values())
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """How a run ended."""
-
-    run_id: int
-    status: RunStatus
-    planned: int
-    crawled: int
-    outcomes: Mapping[str, int]
-    duration_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """How the outside steers and watches a run."""
-
-    #: SIGTERM or Ctrl-C has come.
-    interrupted: Callable[[], bool] = lambda: False
-    #: Called a few times a second with how far the run has come.
-    show: Callable[[Standing], None] = lambda standing: None
-
-
-def run_batch(settings: Settings, selection: Selection, control: Control) -> RunSummary:
+def run_batch(settings: Settings, selection: Selection, control: Control, sharing: Sharing | None = None) -> RunSummary:
     """Crawl what ``selection`` covers and write every verdict to the database; returns how it ended.
 
+    With ``sharing`` the run is that of all who give the same name, and it is over for all of them at the same time:
+    when nothing is left to claim and nothing in flight anywhere. Whatever one of them leaves behind, others crawl.
+
     Raises :class:`vmcrawl.store.connection.DatabaseUnavailable` when the database cannot be reached, and
-    :class:`vmcrawl.pool.PoolBroken` when crawler processes only die; the run is then closed as ``failed``, if it can.
+    :class:`vmcrawl.pool.PoolBroken` when crawler processes only die; the run is then closed as ``failed``, if it can
+    and nobody else works on it.
     """
     database = Database(settings.database)
     try:
         database.run(partial(prepare, retention=settings.publish.retention))
-        return _Run(settings, database, selection, control).run()
+        return _Run(settings, database, selection, control, sharing).run()
     finally:
         database.close()
 
@@ -96,54 +53,67 @@ def run_batch(settings: Settings, selection: Selection, control: Control) -> Run
 class _Run:
     """One run in progress: the parent's side of it."""
 
-    def __init__(self, settings: Settings, database: Database, selection: Selection, control: Control) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        selection: Selection,
+        control: Control,
+        sharing: Sharing | None,
+    ) -> None:
         self._settings = settings
         self._database = database
         self._selection = selection
         self._control = control
-        self._started = time.monotonic()
-        self._started_at = database.now()
+        self._name = sharing.name if sharing else None
+        number = sharing.number if sharing else None
+        self._part = Part(process_identity() or f"{node()[:100]}#{uuid.uuid4()}", node()[:100], number)
         self._run_id = 0
+        self._started_at = database.now()
+        self._ends: float | None = None
         self._planned = 0
+        #: What our own crawlers have reported.
         self._outcomes: Counter[str] = Counter()
+        #: What all have recorded, at the last heartbeat.
+        self._counted: Mapping[str, int] = {}
         self._in_flight: dict[str, int] = {}
         self._beat_at = 0.0
-        self._somebody_died = False
 
     def run(self) -> RunSummary:
+        bury_the_dead(self._database, self._name, self._started_at)
+        if self._open():
+            status = RunStatus.FAILED
+            try:
+                self._crawl()
+                self._settle_suspects()
+                while self._name and self._others_left_something():
+                    self._crawl()
+                    self._settle_suspects()
+                status = self._status()
+                closing = status is not RunStatus.INTERRUPTED and self._may_close()
+                status = self._look_back(status) if closing else self._status()
+            finally:
+                self._leave(status)
+        return self._summary()
+
+    def _open(self) -> bool:
+        """Open the run, or join it; False if it is over."""
         now = self._started_at
-        self._database.run(lambda connection: runs.close_stale(connection, now))
-        self._free_what_the_dead_held()
-        us = process_identity() or node()
-        by_hand = self._selection.names is not None
-        self._run_id = self._database.run(lambda c: runs.start_run(c, now, host=us, by_hand=by_hand))
-        status = RunStatus.FAILED
-        try:
+        if name := self._name:
+            joined = self._database.run(partial(parts.join, name=name, part=self._part, now=now))
+            self._run_id, self._started_at, self._planned = joined.run_id, joined.started_at, joined.planned
+            log.info("run %d (%s): %d domains%s", joined.run_id, name, joined.planned, ", over" if joined.over else "")
+            if joined.over:
+                return False
+        else:
+            by_hand = self._selection.names is not None
+            self._run_id = self._database.run(partial(parts.open_run, part=self._part, now=now, by_hand=by_hand))
             self._planned = self._plan()
             log.info("run %d: %d domains", self._run_id, self._planned)
             self._explain_what_is_left_out()
-            self._crawl()
-            self._settle_suspects()
-            status = self._look_back(self._status())
-        finally:
-            self._close(status)
-        seconds = time.monotonic() - self._started
-        outcomes = dict(self._outcomes)
-        return RunSummary(self._run_id, status, self._planned, sum(outcomes.values()), outcomes, seconds)
-
-    def _free_what_the_dead_held(self) -> None:
-        """Take leases over from processes of this machine that are gone, instead of waiting for their end."""
-        # Due when this run began: what falls due later is left to the next one.
-        now = self._started_at
-        for run_id, host in self._database.run(runs.running):
-            if is_gone(host):
-                counted = self._database.run(partial(runs.count_outcomes, run_id=run_id))
-                failed = partial(runs.finish_run, run_id=run_id, now=now, status=RunStatus.FAILED, outcomes=counted)
-                self._database.run(failed)
-        for holder in self._database.run(lambda connection: claims.holders(connection, now)):
-            if is_gone(holder.partition("#")[0]):
-                number = self._database.run(partial(claims.release, holder=holder, due_at=now))
-                log.warning("%d domains were left under lease by a process that is gone", number)
+        if limit := self._settings.crawl.max_duration:
+            self._ends = time.monotonic() + (limit - (now - self._started_at)).total_seconds()
+        return True
 
     def _plan(self) -> int:
         selection, run_id, now = self._selection, self._run_id, self._started_at
@@ -181,10 +151,15 @@ class _Run:
         """Crawl alone, one per process, what was in flight when a process died: whoever kills again is found out."""
         if self._should_stop():
             return
-        run_id, now = self._run_id, self._database.now()
-        named = self._named
         suspects = self._database.run(
-            lambda connection: claims.count_due(connection, now, run_id=run_id, named=named, suspects=True)
+            partial(
+                claims.count_due,
+                now=self._database.now(),
+                run_id=self._run_id,
+                named=self._named,
+                suspects=True,
+                due_before=self._started_at,
+            )
         )
         if not suspects:
             return
@@ -192,6 +167,35 @@ class _Run:
         size = min(suspects, self._pool_size(1_000_000)[0])
         watch = Watch(self._note, self._convict, self._should_stop, self._tick)
         Pool(size, partial(self._orders, threads=1, suspects=True), watch).run(self._grace)
+
+    def _others_left_something(self) -> bool:
+        """Wait until nothing is in flight anywhere; True as soon as there is something for us to crawl."""
+        while not self._should_stop():
+            now = self._database.now()
+            alive = take_over(self._database, self._run_id, self._settings.schedule, now)
+            if self._database.run(partial(claims.is_due, now=now, due_before=self._started_at)):
+                return True
+            if not alive:
+                return False
+            self._tick()
+            time.sleep(_GLANCE_SECONDS)
+        return False
+
+    def _may_close(self) -> bool:
+        """Whether it is us who close the run; if it is shared, first wait until nothing is in flight anywhere."""
+        run_id = self._run_id
+        while self._name and not self._control.interrupted():
+            now = self._database.now()
+            at_work = any(until > now for _, until in self._database.run(partial(claims.holders, run_id=run_id)))
+            if not at_work and self._database.run(
+                partial(parts.may_close, run_id=run_id, part=self._part.name, now=now)
+            ):
+                return True
+            if self._database.run(partial(runs.find_run, run_id=run_id)).status in OVER:
+                return False
+            self._tick()
+            time.sleep(_GLANCE_SECONDS)
+        return not self._control.interrupted()
 
     def _pool_size(self, domains: int) -> tuple[int, int]:
         crawl = self._settings.crawl
@@ -207,15 +211,14 @@ class _Run:
         return self._settings.crawl.grace.total_seconds()
 
     def _orders(self, *, threads: int, suspects: bool) -> Orders:
-        due_before = self._database.now() if suspects else self._started_at
-        return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before)
+        # What falls due after the run has begun is left to the next one.
+        return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before=self._started_at)
 
     def _note(self, progress: Progress) -> None:
         self._outcomes.update(progress.outcomes)
         self._in_flight[progress.holder] = progress.in_flight
 
     def _suspect(self, death: Death) -> bool:
-        self._somebody_died = True
         if (holder := death.holder) is None:
             return False
         self._in_flight.pop(holder, None)
@@ -232,36 +235,32 @@ class _Run:
         if (holder := death.holder) is None:
             return False
         self._in_flight.pop(holder, None)
-        held = self._database.run(lambda connection: claims.held_by(connection, holder))
-        batch = [self._verdict_of_death(claim, death) for claim in held]
-        recorded = self._database.run(lambda connection: results.record(connection, batch, holder))
+        why = f"its crawl, alone in a process, ended that process with exit code {death.exit_code}"
+        recorded = convict(self._database, holder, why, self._settings.schedule)
         self._outcomes.update(recorded.outcomes)
         return bool(recorded.outcomes)
 
-    def _verdict_of_death(self, claim: Claim, death: Death) -> Result:
-        now = self._database.now()
-        detail = f"its crawl, alone in a process, ended that process with exit code {death.exit_code}"
-        log.error("%s: %s", claim.domain, detail)
-        outcome = Outcome.INTERNAL_ERROR
-        appointment = next_appointment(outcome, claim.failures, now, None, self._settings.schedule, random.random())
-        return Result(Observation(claim.domain, now, outcome, detail), appointment)
-
     def _tick(self) -> None:
-        standing = Standing(self._planned, sum(self._in_flight.values()), dict(self._outcomes))
-        self._control.show(standing)
         moment = time.monotonic()
         if moment - self._beat_at >= _HEARTBEAT_SECONDS:
             self._beat_at = moment
-            now, outcomes = self._database.now(), standing.outcomes
-            self._database.run(lambda connection: runs.heartbeat(connection, self._run_id, now, outcomes))
+            self._beat()
+        outcomes = self._counted if self._name else dict(self._outcomes)
+        self._control.show(Standing(self._planned, sum(self._in_flight.values()), outcomes))
+
+    def _beat(self) -> None:
+        """Say that we are alive, and how far all have come."""
+        now, run_id = self._database.now(), self._run_id
+        self._counted = counted = self._database.run(partial(runs.count_outcomes, run_id=run_id))
+        self._database.run(lambda connection: runs.heartbeat(connection, run_id, now, counted))
+        self._database.run(partial(parts.beat, run_id=run_id, part=self._part.name, now=now))
 
     def _should_stop(self) -> bool:
         return self._control.interrupted() or self._out_of_time
 
     @property
     def _out_of_time(self) -> bool:
-        limit = self._settings.crawl.max_duration.total_seconds()
-        return 0 < limit < time.monotonic() - self._started
+        return self._ends is not None and time.monotonic() > self._ends
 
     def _status(self) -> RunStatus:
         if self._control.interrupted():
@@ -273,8 +272,6 @@ class _Run:
 
         A run that was cut off by ``crawl.max_duration`` leaves one, too: what is published is not what it crawled.
         """
-        if status is RunStatus.INTERRUPTED:
-            return status
         now = self._database.now()
         if changed := read_anew(self._database, now.date()):
             log.info("%d distinct versions mean something else than before", changed)
@@ -291,11 +288,21 @@ class _Run:
         note_uptakes(self._database, now)
         return status
 
-    def _close(self, status: RunStatus) -> None:
-        now = self._database.now()
-        if self._somebody_died:
-            # What a process wrote just before it died was never reported; the ledger knows.
-            self._outcomes = Counter(self._database.run(lambda c: runs.count_outcomes(c, self._run_id)))
-        outcomes = dict(self._outcomes)
-        self._database.run(lambda connection: runs.finish_run(connection, self._run_id, now, status, outcomes))
-        self._database.run(lambda connection: upkeep.sweep(connection, now))
+    def _leave(self, status: RunStatus) -> None:
+        """Close the run, unless somebody has closed it, or others go on with what we could not do."""
+        self._beat()
+        now, run_id = self._database.now(), self._run_id
+        others = self._database.run(partial(parts.leave, run_id=run_id, part=self._part.name, now=now))
+        if self._database.run(partial(runs.find_run, run_id=run_id)).status in OVER:
+            return
+        if others and status not in OVER:
+            log.warning("run %d goes on without us", run_id)
+            return
+        outcomes = self._database.run(partial(runs.count_outcomes, run_id=run_id))
+        self._database.run(lambda connection: runs.finish_run(connection, run_id, now, status, outcomes))
+        self._database.run(partial(upkeep.sweep, now=now))
+
+    def _summary(self) -> RunSummary:
+        run = self._database.run(partial(runs.find_run, run_id=self._run_id))
+        seconds = ((run.finished_at or self._database.now()) - run.started_at).total_seconds()
+        return RunSummary(run.id, run.status, run.planned, run.crawled, run.outcomes, seconds)

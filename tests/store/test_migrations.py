@@ -23,6 +23,7 @@ RELEASED = {
     "0005_doubts": "e878a4bd9cc7ff54fc58077a85f6c96d6c2fe1ae0f77ea1799736220d0721e83",
     "0006_corrections": "a6d390b7cf454ff635028f42ee3beef6918d2a304243135e4527b15f6dc0ceaa",
     "0007_counting": "ca31e1a424a4cc4cbeb1911824a33fafc671e6f03dd04385034b6cc6378c49a0",
+    "0008_shared_runs": "9562c6e64874b7f2773b285d5e4bee318756529176b7ee57243fa3a47bf72b80",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -70,6 +71,11 @@ INSERT INTO main_ranges (since, release, not_before) VALUES (now(), '4.8.0-alpha
     7: """
 INSERT INTO tallies VALUES (1, 'p#1', 'ok', 2, 5, 8000, 1.5, '{0,1,1,0,0,0,0,0,0,0}');
 INSERT INTO uptakes VALUES ('4.5', '4.5.6', '2026-01-01', now(), 2, 16, 1, 16, '3 days', NULL, NULL, NULL);
+""",
+    8: """
+INSERT INTO runs (name, started_at, heartbeat_at, host, closer) VALUES ('together', now(), now(), 'x', 'one');
+INSERT INTO run_parts (run_id, part, machine, number, joined_at, heartbeat_at)
+    SELECT id, 'one', 'machine', 3, now(), now() FROM runs WHERE name = 'together';
 """,
 }
 

@@ -8,7 +8,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from vmcrawl.batch import Control, RunSummary, Selection, run_batch
+from vmcrawl.assignment import Control, RunSummary, Selection, Sharing
+from vmcrawl.batch import run_batch
 from vmcrawl.commands.database import opened
 from vmcrawl.commands.display import progress_display, write_json, write_summary
 from vmcrawl.commands.names import read_domains, read_names
@@ -34,6 +35,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--processes", type=_positive, metavar="N", help="crawler processes")
     parser.add_argument("--threads", type=_positive, metavar="N", help="crawls in flight per process")
     parser.add_argument("--every", type=_duration, metavar="1h", help="again and again, until SIGTERM")
+    parser.add_argument(
+        "--run",
+        dest="sharing",
+        type=_run_name,
+        metavar="NAME",
+        help="work on what is due together with all, on any machine, who give the same NAME: one run, over for all of"
+        " them at the same time; if it is over, there is nothing left to do",
+    )
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     parser.set_defaults(run=run, overrides=_overrides)
 
@@ -43,7 +52,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if not settings.http.contact or settings.http.contact == type(settings.http)().contact:
         log.warning("http.contact is not set: servers that are crawled cannot see whom to ask")
     selection = _selection(arguments)
-    if selection is None:
+    if selection is None or not _sharing_fits(arguments):
         return 2
     try:
         Gate(default_lock_file(), settings.network.requests_per_address).close()
@@ -54,7 +63,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         interruption.patiently()
         while True:
             started = time.monotonic()
-            code = _one_run(ready, selection, interruption, arguments.json)
+            code = _one_run(ready, selection, _sharing(arguments), interruption, arguments.json)
             if arguments.every is None or interruption.came:
                 return interruption.exit_code or code
             _sleep_until(started + arguments.every.total_seconds(), interruption)
@@ -62,10 +71,12 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
                 return interruption.exit_code
 
 
-def _one_run(settings: Settings, selection: Selection, interruption: Interruption, as_json: bool) -> int:
+def _one_run(
+    settings: Settings, selection: Selection, sharing: Sharing | None, interruption: Interruption, as_json: bool
+) -> int:
     try:
         with progress_display(sys.stderr) as show:
-            summary = run_batch(settings, selection, Control(lambda: interruption.came, show))
+            summary = run_batch(settings, selection, Control(lambda: interruption.came, show), sharing)
     except PoolBroken as error:
         log.error("%s", error)
         return 1
@@ -97,6 +108,31 @@ def _selection(arguments: argparse.Namespace) -> Selection | None:
     if arguments.file is not None:
         names += read_names(arguments.file).domains
     return Selection(tuple(dict.fromkeys(names)), False, arguments.limit)
+
+
+def _sharing_fits(arguments: argparse.Namespace) -> bool:
+    if arguments.sharing is None:
+        return True
+    if arguments.domains or arguments.file or arguments.all or arguments.limit or arguments.every:
+        log.error(
+            "--run shares what is due, once: names, --file, --all, --limit and --every are for a run of one's own"
+        )
+        return False
+    return True
+
+
+def _sharing(arguments: argparse.Namespace) -> Sharing | None:
+    if arguments.sharing is None:
+        return None
+    # Set by Kubernetes in each pod of an Indexed Job.
+    index = os.environ.get("JOB_COMPLETION_INDEX", "")
+    return Sharing(arguments.sharing, int(index) if index.isascii() and index.isdigit() and len(index) < 9 else None)
+
+
+def _run_name(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text.strip()) <= 200:
+        raise argparse.ArgumentTypeError("must be 1 to 200 printable characters")
+    return text.strip()
 
 
 def _sleep_until(moment: float, interruption: Interruption) -> None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from vmcrawl.batch import RunSummary, Standing
+from vmcrawl.assignment import RunSummary, Standing
 from vmcrawl.document import clean_text
 
 log = logging.getLogger(__name__)

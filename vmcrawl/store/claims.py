@@ -74,15 +74,10 @@ def renew(connection: psycopg.Connection, holder: str, until: datetime) -> int:
     ).rowcount
 
 
-def release(
-    connection: psycopg.Connection,
-    holder: str,
-    domains: Collection[Domain] | None = None,
-    due_at: datetime | None = None,
-) -> int:
-    """Give leases of ``holder`` back, all or those of ``domains``; they are due now, or at ``due_at``.
+def release(connection: psycopg.Connection, holder: str, domains: Collection[Domain] | None = None) -> int:
+    """Give leases of ``holder`` back, all or those of ``domains``; returns how many.
 
-    Returns how many.
+    They are due again as when their run began, so that others who work on it can take them.
     """
     return connection.execute(
         "WITH held AS MATERIALIZED ("
@@ -90,9 +85,9 @@ def release(
         " WHERE lease_holder = %(holder)s AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s))"
         " ORDER BY domain FOR UPDATE)"
         " UPDATE domains SET leased_until = NULL, lease_holder = NULL, lease_run = NULL,"
-        " due_at = least(due_at, coalesce(%(due_at)s::timestamptz, now()))"
+        " due_at = least(due_at, coalesce((SELECT started_at FROM runs WHERE runs.id = domains.lease_run), now()))"
         " FROM held WHERE domains.domain = held.domain",
-        {"holder": holder, "domains": None if domains is None else list(domains), "due_at": due_at},
+        {"holder": holder, "domains": None if domains is None else list(domains)},
     ).rowcount
 
 
@@ -111,18 +106,24 @@ def release_dead(connection: psycopg.Connection, holder: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def held_by(connection: psycopg.Connection, holder: str) -> list[Claim]:
-    """What ``holder`` has under lease, without the rules of robots.txt."""
-    rows = connection.execute("SELECT domain, failures FROM domains WHERE lease_holder = %s ORDER BY domain", [holder])
+def held_by(connection: psycopg.Connection, holder: str, *, suspect: bool | None = None) -> list[Claim]:
+    """What ``holder`` has under lease, all or what is (not) suspect, without the rules of robots.txt."""
+    rows = connection.execute(
+        "SELECT domain, failures FROM domains WHERE lease_holder = %(holder)s"
+        " AND (%(suspect)s::boolean IS NULL OR suspect = %(suspect)s) ORDER BY domain",
+        {"holder": holder, "suspect": suspect},
+    )
     return [Claim(Domain(domain), failures, None, ()) for domain, failures in rows]
 
 
-def holders(connection: psycopg.Connection, now: datetime) -> list[str]:
-    """Everybody who has a lease that has not ended."""
-    rows = connection.execute(
-        "SELECT DISTINCT lease_holder FROM domains WHERE lease_holder IS NOT NULL AND leased_until > %s", [now]
-    )
-    return sorted(holder for (holder,) in rows)
+def holders(connection: psycopg.Connection, run_id: int | None = None) -> list[tuple[str, datetime]]:
+    """Everybody who has a lease, of one run or of any, and until when; all that one holds is renewed together."""
+    return connection.execute(
+        "SELECT lease_holder, max(leased_until) FROM domains"
+        " WHERE lease_holder IS NOT NULL AND (%(run_id)s::bigint IS NULL OR lease_run = %(run_id)s)"
+        " GROUP BY lease_holder ORDER BY lease_holder",
+        {"run_id": run_id},
+    ).fetchall()
 
 
 def count_due(
@@ -132,14 +133,25 @@ def count_due(
     run_id: int | None = None,
     named: bool = False,
     suspects: bool = False,
+    due_before: datetime | None = None,
 ) -> int:
-    """Count what :func:`claim` could lease now, with the same meaning of ``run_id``, ``named`` and ``suspects``."""
+    """Count what :func:`claim` could lease now, with the same meaning of all that is named."""
     row = connection.execute(
         f"SELECT count(*) FROM domains WHERE {_FREE} AND suspect = %(suspects)s"
         " AND (NOT %(named)s OR wanted_by = %(run_id)s)",
-        {"now": now, "due_before": now, "run_id": run_id, "named": named, "suspects": suspects},
+        {"now": now, "due_before": due_before or now, "run_id": run_id, "named": named, "suspects": suspects},
     ).fetchone()
     return 0 if row is None else int(row[0])
+
+
+def is_due(connection: psycopg.Connection, now: datetime, due_before: datetime) -> bool:
+    """Whether there is anything to claim, suspect or not, that fell due before that moment."""
+    row = connection.execute(
+        f"SELECT EXISTS (SELECT FROM domains WHERE {_FREE} AND NOT suspect)"
+        f" OR EXISTS (SELECT FROM domains WHERE {_FREE} AND suspect)",
+        {"now": now, "due_before": due_before},
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def load_exclusions(connection: psycopg.Connection) -> Exclusions:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import LiteralString
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -26,6 +27,10 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+#: What a run has come to when it has done what it was to do.
+OVER = frozenset({RunStatus.SUCCESS, RunStatus.PARTIAL})
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One batch run as the database knows it."""
@@ -39,6 +44,8 @@ class Run:
     planned: int
     crawled: int
     outcomes: Mapping[str, int]
+    #: By which others can join it.
+    name: str | None = None
 
 
 def start_run(connection: psycopg.Connection, now: datetime, host: str = "", *, by_hand: bool = False) -> int:
@@ -87,44 +94,61 @@ def finish_run(
 
 
 def count_outcomes(connection: psycopg.Connection, run_id: int) -> dict[str, int]:
-    """Count the verdicts of a run in the ledger itself: also those whose process died before it could report them.
+    """Count the verdicts of a run, whoever recorded them.
 
-    Reads the whole ledger, once per run.
+    They stand in its tallies, or, where those may have been added up since it was closed, in the ledger, which is then
+    read as a whole.
     """
-    return dict(
-        connection.execute("SELECT outcome, count(*) FROM domains WHERE crawled_in = %s GROUP BY outcome", [run_id])
-    )
+    return dict(connection.execute(_COUNT_OUTCOMES, {"run_id": run_id}))
 
 
-def close_stale(connection: psycopg.Connection, now: datetime) -> list[int]:
-    """Close, as ``failed``, the runs whose process must be dead; returns their ids. Their leases end by themselves."""
+def close_stale(connection: psycopg.Connection, now: datetime, but: str | None = None) -> list[int]:
+    """Close, as ``failed``, the runs whose processes must be dead, except for the one that is called ``but``.
+
+    Returns their ids. Their leases end by themselves.
+    """
     rows = connection.execute(
         "WITH closed AS (UPDATE runs SET status = 'failed', finished_at = heartbeat_at"
-        " WHERE status = 'running' AND heartbeat_at < %s RETURNING id), counted AS ("
+        " WHERE status = 'running' AND heartbeat_at < %(alive_since)s AND (name = %(but)s) IS NOT TRUE"
+        " RETURNING id), counted AS ("
         " INSERT INTO run_endings (status, runs) SELECT 'failed', count(*) FROM closed HAVING count(*) > 0"
         + _ONE_MORE
         + ") SELECT id FROM closed",
-        [now - SILENCE],
+        {"alive_since": now - SILENCE, "but": but},
     )
     return sorted(run_id for (run_id,) in rows)
 
 
-def running(connection: psycopg.Connection) -> list[tuple[int, str]]:
-    """Id and host (a process, where that has a name) of the runs that have not ended."""
-    return connection.execute("SELECT id, host FROM runs WHERE status = 'running' ORDER BY id").fetchall()
+def find_run(connection: psycopg.Connection, run_id: int) -> Run:
+    """One run that is known to be there."""
+    (run,) = _runs(connection, "WHERE id = %s", [run_id])
+    return run
 
 
 def recent_runs(connection: psycopg.Connection, limit: int = 10) -> list[Run]:
     """The last runs, newest first."""
+    return _runs(connection, "ORDER BY id DESC LIMIT %s", [limit])
+
+
+def _runs(connection: psycopg.Connection, which: LiteralString, parameters: list[object]) -> list[Run]:
     rows = connection.execute(
-        "SELECT id, started_at, finished_at, heartbeat_at, status, host, planned, crawled, outcomes"
-        " FROM runs ORDER BY id DESC LIMIT %s",
-        [limit],
+        "SELECT id, started_at, finished_at, heartbeat_at, status, host, planned, crawled, outcomes, name"
+        " FROM runs " + which,
+        parameters,
     )
     return [
-        Run(id_, started, finished, beat, RunStatus(status), host, planned, crawled, outcomes)
-        for id_, started, finished, beat, status, host, planned, crawled, outcomes in rows
+        Run(id_, started, finished, beat, RunStatus(status), host, planned, crawled, outcomes, name)
+        for id_, started, finished, beat, status, host, planned, crawled, outcomes, name in rows
     ]
 
 
+_COUNT_OUTCOMES = """
+SELECT outcome, sum(crawls)::bigint FROM tallies
+WHERE run_id = %(run_id)s AND EXISTS (SELECT FROM runs WHERE id = %(run_id)s AND status = 'running')
+GROUP BY outcome
+UNION ALL
+SELECT outcome, count(*) FROM domains
+WHERE crawled_in = %(run_id)s AND EXISTS (SELECT FROM runs WHERE id = %(run_id)s AND status <> 'running')
+GROUP BY outcome
+"""
 _ONE_MORE = " ON CONFLICT (status) DO UPDATE SET runs = run_endings.runs + excluded.runs"
