@@ -12,9 +12,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.exporter.gateway import gateway
 from tests.exporter.numbers import exporter, registry, scrape
 from tests.exporter.published import prepared, publish
+from tests.gateway import gateway
 from tests.store.builders import column
 from vmcrawl.embedded import running
 from vmcrawl.exporter.family import Gauge, Limits, Subject

@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Crawl; 0 when the run ended by itself, 1 when it failed, 128 + signal when it was told to end."""
     if not settings.http.contact or settings.http.contact == type(settings.http)().contact:
         log.warning("http.contact is not set: servers that are crawled cannot see whom to ask")
-    selection = _selection(arguments)
-    if selection is None or not _sharing_fits(arguments):
+    selection = _selection(arguments) if _sharing_fits(arguments) else None
+    if selection is None:
         return 2
     try:
         Gate(default_lock_file(), settings.network.requests_per_address).close()

@@ -31,6 +31,7 @@ def count(connection: psycopg.Connection, run_id: int, holder: str, tallies: Map
 def fold(connection: psycopg.Connection) -> int:
     """Add up what was done for runs that are over, and note the sums in ``runs``; returns how many rows that saves.
 
+    A run that has a name and has failed or was interrupted waits a week: somebody may go on with it, and count on.
     May be called by many at once: each row is folded by one of them.
     """
     return connection.execute(_FOLD).rowcount
@@ -56,7 +57,10 @@ ORDER BY done.outcome COLLATE "C"
 _FOLD = f"""
 WITH finished AS MATERIALIZED (
     SELECT run_id, holder, outcome FROM tallies
-    WHERE run_id <> 0 AND run_id NOT IN (SELECT id FROM runs WHERE status = 'running')
+    WHERE run_id <> 0 AND run_id NOT IN (
+        SELECT id FROM runs
+        WHERE status = 'running'
+           OR name IS NOT NULL AND status IN ('failed', 'interrupted') AND finished_at > now() - interval '7 days')
     ORDER BY run_id, holder, outcome FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM tallies USING finished

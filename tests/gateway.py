@@ -32,7 +32,12 @@ def _serve(
             client, _ = listener.accept()
         except OSError:
             return
-        server = _dial(host, port)
+        try:
+            server = _dial(host, port)
+        except OSError:
+            # Nobody is there just now: the client hears that, and may come again.
+            client.close()
+            continue
         sockets += [client, server]
         for source, target in ((client, server), (server, client)):
             threading.Thread(target=_pump, args=(source, target, swallow), daemon=True).start()
@@ -42,7 +47,11 @@ def _dial(host: str, port: int) -> socket.socket:
     if not host.startswith("/"):
         return socket.create_connection((host, port))
     server = socket.socket(socket.AF_UNIX)
-    server.connect(f"{host}/.s.PGSQL.{port}")
+    try:
+        server.connect(f"{host}/.s.PGSQL.{port}")
+    except OSError:
+        server.close()
+        raise
     return server
 
 
