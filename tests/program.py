@@ -36,9 +36,9 @@ def crawl_crowd(directory: Path, env: Mapping[str, str]) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def start(arguments: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """Start the program in a process group of its own; its output is piped."""
-    command = [sys.executable, "-m", "vmcrawl", *arguments]
+def start(arguments: Sequence[str], env: Mapping[str, str], within: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    """Start the program in a process group of its own, by the command ``within`` if any; its output is piped."""
+    command = [*within, sys.executable, "-m", "vmcrawl", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         command, cwd=_PROJECT, env=dict(env), stdout=pipe, stderr=pipe, text=True, start_new_session=True

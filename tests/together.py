@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,19 @@ class Ending:
     log: str
 
 
-def play(url: str, env: Mapping[str, str], domains: int, restart: Callable[[], None]) -> list[Ending]:
-    """Start four crawlers on one run; kill the first, stop the second, restart Postgres, wait for the others."""
+def play(
+    url: str,
+    env: Mapping[str, str],
+    domains: int,
+    restart: Callable[[], None],
+    within: Callable[[int], Sequence[str]] = lambda index: (),
+) -> list[Ending]:
+    """Start four crawlers on one run; kill the first, stop the second, restart Postgres, wait for the others.
+
+    ``within`` says what starts the program, for each of them: a program that limits it, for example.
+    """
     crawlers = [
-        start(["crawl", "--run", NAME, "--json"], {**env, "JOB_COMPLETION_INDEX": str(index)})
+        start(["crawl", "--run", NAME, "--json"], {**env, "JOB_COMPLETION_INDEX": str(index)}, within(index))
         for index in range(CRAWLERS)
     ]
     try:

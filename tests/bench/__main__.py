@@ -12,6 +12,7 @@ from tests.bench.floor import FOUR, ONE, floor
 from tests.bench.scale import dead, killed, rivals
 from tests.bench.scrape import scrape
 from tests.bench.stage import Stage, Usage, make_due, set_stage
+from tests.bench.together import together
 from tests.bench.webserver import NoWebServer
 
 
@@ -130,6 +131,8 @@ _PARTS: dict[str, Callable[[Stage, int, int], None]] = {
     "dead": lambda stage, size, _: dead(stage, size),
     "rivals": lambda stage, size, _: rivals(stage, size),
     "killed": lambda stage, size, _: killed(stage, size),
+    "together": lambda stage, size, _: together(stage, size, through_pgbouncer=False),
+    "pooled": lambda stage, size, _: together(stage, size, through_pgbouncer=True),
     "scrape": scrape,
 }
 
