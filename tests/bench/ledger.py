@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,17 +75,24 @@ def main() -> None:
             sys.stdout.write(f"  {size:>9,}: {', '.join(plans[size][name])}\n")
 
 
-def _measure(url: str, size: int) -> Mapping[str, Sequence[str]]:
+def generate(url: str, size: int) -> datetime:
+    """Fill a new database with a ledger of so many domains; returns what its clock says."""
     database = Database(DatabaseSettings(url=url))
     database.run(lambda connection: prepare(connection, timedelta(days=3)))
     now = database.now()
     database.close()
     started = time.monotonic()
-    with _Watched.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_GENERATE, [size])
         for statement in _PUBLISH.strip().split(";\n"):
             connection.execute(statement.strip().rstrip(";").encode())
-        sys.stdout.write(f"\n{size:,} domains, made in {time.monotonic() - started:.0f} s\n")
+    sys.stdout.write(f"\n{size:,} domains, made in {time.monotonic() - started:.0f} s\n")
+    return now
+
+
+def _measure(url: str, size: int) -> Mapping[str, Sequence[str]]:
+    now = generate(url, size)
+    with _Watched.connect(url, autocommit=True) as connection:
         run_id = runs.start_run(connection, now)
         plans: dict[str, Sequence[str]] = {}
         times: dict[str, list[float]] = {}
