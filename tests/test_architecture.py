@@ -12,10 +12,10 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address advisory affected answer builds bumps caching catalogue coding delay document domain duration exclusion
-    exposure failure fork instance judgement labels meaning nodeinfo observation orders outcome pace past plausible
-    ranges reading robots schedule settings sight snapshot support tally target upstream url version webconfig
-    wellknown wire
+    address advisory affected answer builds bumps caching catalogue coding delay dnilist document domain duration
+    exclusion exposure failure fork instance judgement labels meaning nodeinfo observation orders outcome pace past
+    plausible ranges reading robots schedule settings sight snapshot support tally target upstream url version
+    webconfig wellknown wire
 """
 EDGES = {
     "network": "connection deadline dial fetch gate hosts resolver tls",
