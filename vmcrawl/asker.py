@@ -1,4 +1,4 @@
-"""One GET to those who publish about Mastodon: bounded in time and size, on one host, failures named."""
+"""One GET to those who publish about Mastodon or its servers: bounded in time and size, on one host, failures named."""
 
 import re
 import ssl
@@ -34,6 +34,8 @@ class Source(StrEnum):
     ENDOFLIFE = "endoflife"
     #: GitHub's API of the repository's security advisories.
     ADVISORIES = "advisories"
+    #: A "do not interact" list.
+    DNI = "dni"
 
 
 class SourceFailed(Exception):
@@ -78,8 +80,9 @@ class Answer:
 class Asker:
     """Asks one source; every answer it returns is a whole 200, or a 304 that was asked for."""
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: Settings, max_bytes: int = _MAX_BYTES) -> None:
         self._source = source
+        self._max_bytes = max_bytes
         self._sources = settings.sources
         self._seconds = settings.sources.timeout.total_seconds()
         self._session = requests.Session()
@@ -180,20 +183,21 @@ class Asker:
         body = bytearray()
         while piece := response.raw.read1(_PIECE, decode_content=False):
             body += piece
-            if len(body) > _MAX_BYTES:
-                raise self._failed(f"{self.host(response.url)} sent more than {_MAX_BYTES >> 20} MiB")
+            if len(body) > self._max_bytes:
+                raise self._failed(f"{self.host(response.url)} sent more than {self._max_bytes >> 20} MiB")
             if time.monotonic() > end:
                 raise self._too_slow(response.url)
         return bytes(body)
 
     def _refused(self, url: str, answer: Answer) -> SourceFailed:
         said = f"{self.host(url)} answered {answer.status}"
-        if answer.status == 401 and self._sources.token:
+        ours = url.startswith(f"{self._sources.github_api}/")
+        if answer.status == 401 and self._sources.token and ours:
             return self._failed(f"{said}: sources.token is not accepted")
         retry_at = _retry_at(answer, datetime.now(UTC)) if answer.status in (403, 429, 503) else None
         if retry_at is None:
             return self._failed(said, temporary=answer.status >= 500 or answer.status == 429)
-        advice = "" if self._sources.token else "; with sources.token there is more"
+        advice = "; with sources.token there is more" if ours and not self._sources.token else ""
         limited = "" if answer.status == 503 else f" (rate limit{advice})"
         return SourceFailed(self._source, f"{said}: not before {retry_at:%Y-%m-%d %H:%M:%S} UTC{limited}", retry_at)
 

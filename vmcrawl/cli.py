@@ -15,10 +15,12 @@ from vmcrawl.commands import (
     check,
     classify,
     crawl,
+    dni,
     domains,
     exporter,
     history,
     migrate,
+    refresh,
     releases,
     show,
     status,
@@ -33,7 +35,10 @@ from vmcrawl.store.migrations import DatabaseTooNew
 
 log = logging.getLogger(__name__)
 
-_COMMANDS = (crawl, check, show, status, domains, releases, advisories, classify, history, exporter, migrate)
+_COMMANDS = (
+    *(crawl, check, show, status, domains, dni, refresh),
+    *(releases, advisories, classify, history, exporter, migrate),
+)
 
 #: 128 and SIGPIPE.
 _BROKEN_PIPE = 141

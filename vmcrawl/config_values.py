@@ -176,6 +176,19 @@ def _source(text: str) -> str:
     return text.rstrip("/")
 
 
+def _list_address(text: str) -> str:
+    """An address of one document, or nothing; on the way nobody may put in, or leave out, names."""
+    if not text:
+        return text
+    beginning, _, rest = text.partition("?")
+    match = re.fullmatch(r"(https?://[^/]*)(/[A-Za-z0-9._~/%@+,;=:!$&'()*-]*)?", beginning)
+    if not match or not re.fullmatch(r"[A-Za-z0-9._~/%@+,;=:!$&'()*?-]{0,1000}", rest):
+        # Not shown, since it may hold a password.
+        raise ValueError("must be an address such as https://example.org/list.csv, without user and fragment")
+    _source(match[1])
+    return text
+
+
 def _is_this_machine(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
@@ -223,6 +236,8 @@ _READERS_BY_NAME: dict[str, Callable[[str], object]] = {
     "sources.github_raw": _source,
     "sources.endoflife": _source,
     "sources.token": _token,
+    "dni.url": _list_address,
+    "dni.severity": _choice("soft", "hard", "listed"),
     "exporter.role": _role,
     "log.level": _choice("debug", "info", "warning", "error"),
     "log.format": _choice("text", "json"),

@@ -1,4 +1,4 @@
-"""Bringing the catalogue and the advisories up to date: one source after the other, each all or nothing."""
+"""Bringing catalogue, advisories and DNI list up to date: one source after the other, each all or nothing."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
+from hashlib import sha256
 from typing import TypeVar
 
 import vmcrawl.sources as upstream
@@ -13,12 +14,14 @@ from vmcrawl.advisory import PublishedAdvisory, read_advisory
 from vmcrawl.asker import Source, SourceFailed
 from vmcrawl.bumps import Bump, Looks, follow_main, last_sure
 from vmcrawl.catalogue import SNAPSHOT_DATE, Catalogue, Release
+from vmcrawl.dnilist import PARSER, DniList
 from vmcrawl.knowledge import read_anew
 from vmcrawl.plausible import Implausible, refuse_leaps
 from vmcrawl.settings import Settings
 from vmcrawl.sources import Fetched
-from vmcrawl.store import advisories, branches, catalogue, sources
+from vmcrawl.store import advisories, branches, catalogue, dni_imports, sources
 from vmcrawl.store.database import Database
+from vmcrawl.store.dni_imports import Imported, Origin
 from vmcrawl.support import SupportRow, ends_of_support
 from vmcrawl.upstream import WithdrawnAdvisory
 from vmcrawl.version import Version
@@ -97,6 +100,55 @@ def refresh_advisories(database: Database, settings: Settings) -> Refreshed:
     asking = _Asking(database, settings)
     asking.ask(Source.ADVISORIES, upstream.fetch_advisories, _read_advisories)
     return asking.finish()
+
+
+def refresh_dni(
+    database: Database, settings: Settings, *, force: bool = False, shown: int = 0
+) -> tuple[Refreshed, tuple[DniList, Imported] | None]:
+    """Ask for the list at ``dni.url`` and put it in the place of the one before; failures as in the others.
+
+    Gives the list, too, and what came of it; None where nothing was heard. ``force`` and ``shown``: see
+    :func:`vmcrawl.store.dni_imports.replace_list`.
+    """
+    asking = _Asking(database, settings)
+    origin = dni_origin(settings)
+    # Another list may have been imported since, or this one is to be read in another way.
+    whole = force or database.run(dni_imports.stamp_of_last) != origin.stamp
+    heard: list[tuple[DniList, Imported]] = []
+
+    def read(items: Sequence[DniList], now: _Now) -> _News:
+        replace = partial(dni_imports.replace_list, origin=origin, now=now.moment, force=force, shown=shown)
+        return _News(lambda connection: note(items[0], replace(connection, items[0])))
+
+    def note(listed: DniList, imported: Imported) -> Sequence[str]:
+        # No names: they are nobody's business who reads a log.
+        heard[:] = [(listed, imported)]
+        return [f"{number} {kind}" for kind, number in imported.counts.items() if number]
+
+    asking.ask(Source.DNI, upstream.fetch_dni, read, whole=whole)
+    return Refreshed(tuple(asking.asked), (), 0), heard[0] if heard else None
+
+
+def refresh_all(database: Database, settings: Settings) -> Refreshed:
+    """All of the above in turn; the DNI list only if ``dni.url`` is set."""
+    parts = [refresh_releases(database, settings), refresh_advisories(database, settings)]
+    if settings.dni.url:
+        parts.append(refresh_dni(database, settings)[0])
+    else:
+        # Or it would be missed for ever.
+        database.run(partial(sources.forget, name=Source.DNI))
+    return Refreshed(
+        tuple(asked for part in parts for asked in part.sources),
+        tuple(branch for part in parts for branch in part.branches),
+        sum(part.versions for part in parts),
+    )
+
+
+def dni_origin(settings: Settings, url: str = "") -> Origin:
+    """Where a list is from that is fetched from ``url``, or from ``dni.url``; what stands in a query is not kept."""
+    url = url or settings.dni.url
+    digest = sha256(f"{PARSER} {settings.dni.severity} {url}".encode()).hexdigest()
+    return Origin(url.partition("?")[0], digest)
 
 
 #: What the store is told about where rows are from.

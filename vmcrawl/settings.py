@@ -94,6 +94,14 @@ class SourcesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DniSettings:
+    #: Where the DNI list is; empty: nowhere.
+    url: str = ""
+    #: ``soft``, ``hard`` or ``listed`` (:class:`vmcrawl.dnilist.Treatment`).
+    severity: str = "soft"
+
+
+@dataclass(frozen=True, slots=True)
 class ExporterSettings:
     listen: tuple[str, ...] = ("127.0.0.1:9877",)
     #: As ``DatabaseSettings.url``, for reading only; empty: what ``database`` says.
@@ -128,6 +136,7 @@ class Settings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     sources: SourcesSettings = field(default_factory=SourcesSettings)
+    dni: DniSettings = field(default_factory=DniSettings)
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
     log: LogSettings = field(default_factory=LogSettings)
 

@@ -1,4 +1,4 @@
-"""Asks GitHub and endoflife.date for what upstream publishes: bounded, conditional, all or nothing."""
+"""Asks GitHub and others for what upstream, and those who keep lists, publish: bounded, conditional, all or nothing."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from vmcrawl.advisory import PublishedAdvisory
-from vmcrawl.asker import Asker, Source, SourceFailed
+from vmcrawl.asker import Answer, Asker, Source, SourceFailed
 from vmcrawl.catalogue import Release
+from vmcrawl.dnilist import LARGEST, DniList, InvalidList, Treatment, parse_dni_list
 from vmcrawl.settings import Settings
 from vmcrawl.support import SupportRow, parse_endoflife, parse_security_md
 from vmcrawl.upstream import (
@@ -91,6 +92,21 @@ def fetch_advisories(settings: Settings, etag: str = "") -> Fetched[PublishedAdv
     return Fetched(_unique(fetched.items, lambda advisory: advisory.ghsa_id), fetched.etag, fetched.not_modified)
 
 
+def fetch_dni(settings: Settings, etag: str = "", url: str = "") -> Fetched[DniList]:
+    """The one list at ``dni.url``, or at another address, read as ``dni.severity`` says."""
+    treatment = Treatment(settings.dni.severity)
+    with Asker(Source.DNI, settings, LARGEST) as asker:
+        answer = asker.ask(url or settings.dni.url, etag)
+        if answer.status == 304:
+            return Fetched((), etag, not_modified=True)
+        try:
+            listed = parse_dni_list(answer.body, treatment)
+        except InvalidList as error:
+            host = asker.host(url or settings.dni.url)
+            raise SourceFailed(Source.DNI, f"{host} sent no DNI list: {error}") from error
+    return Fetched((listed,), _etag_of(answer))
+
+
 #: RFC 9110, 8.8.3.
 _ETAG = re.compile(r'(?:W/)?"[!#-~]{0,200}"')
 
@@ -113,8 +129,12 @@ def _fetch(
             raise SourceFailed(source, f"{asker.host(url)} has changed its shape: {error}") from error
     if not items:
         raise SourceFailed(source, f"{asker.host(url)} sent an empty list, which cannot be true")
-    tag = first.headers.get("ETag", "")
-    return Fetched(items, tag if _ETAG.fullmatch(tag) else "")
+    return Fetched(items, _etag_of(first))
+
+
+def _etag_of(answer: Answer) -> str:
+    tag = answer.headers.get("ETag", "")
+    return tag if _ETAG.fullmatch(tag) else ""
 
 
 def _unique(items: Iterable[T], key: Callable[[T], str]) -> tuple[T, ...]:

@@ -9,9 +9,12 @@ from tests.store.builders import NOW, claim, column, crawl, ok, start
 from vmcrawl.dnilist import DniList, Listed, Severity
 from vmcrawl.domain import Domain
 from vmcrawl.plausible import Implausible
+from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store import claims, dni, dni_imports, ledger, results
+from vmcrawl.store.connection import connect
 from vmcrawl.store.dni import Effect, Removal
-from vmcrawl.store.dni_imports import KEPT, Origin, changes_of, drop_list, past_imports, replace_list, stamp_of_last
+from vmcrawl.store.dni_imports import KEPT, Origin, changes_page, drop_list, past_imports, replace_list, stamp_of_last
+from vmcrawl.store.migrations import migrate, released
 
 A, B, C, D = (Domain(f"{name}.example") for name in "abcd")
 HARD, SOFT = Severity.HARD, Severity.SOFT
@@ -55,7 +58,7 @@ def test_an_import_takes_the_place_of_the_one_before_and_says_what_has_changed(c
     assert column(connection, "SELECT domain FROM dni ORDER BY domain") == sorted(entries_now)
     newest = past_imports(connection)[0]
     assert (newest.added, newest.removed, newest.changed) == (1, 2, 1)
-    assert changes_of(connection, newest.id) == second.changes
+    assert changes_page(connection, newest.id) == sorted(second.changes, key=lambda change: change.domain)
 
 
 def test_the_same_list_again_changes_nothing_and_leaves_no_trace(connection: psycopg.Connection):
@@ -246,3 +249,17 @@ def test_whoever_may_only_read_learns_nothing_of_a_list(connection: psycopg.Conn
     for table in TABLES:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"SELECT * FROM {table}".encode())
+
+
+def test_what_was_imported_before_there_were_lists_is_a_list(empty_database_url: str):
+    with connect(DatabaseSettings(url=empty_database_url)) as connection:
+        migrate(connection, [migration for migration in released() if migration.number < 9])
+        connection.execute("INSERT INTO dni VALUES ('a.example', 'hard', 'why', 'import', now())")
+        connection.execute("INSERT INTO dni (domain) VALUES ('b.example')")
+        migrate(connection)
+        assert take(connection, a_list("a.example", severity=HARD, comment="why")).counts == {
+            "added": 0,
+            "removed": 0,
+            "changed": 0,
+        }
+        assert entries(connection) == [(A, "hard", "import"), (B, "soft", "manual")]

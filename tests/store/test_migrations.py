@@ -24,6 +24,7 @@ RELEASED = {
     "0006_corrections": "a6d390b7cf454ff635028f42ee3beef6918d2a304243135e4527b15f6dc0ceaa",
     "0007_counting": "ca31e1a424a4cc4cbeb1911824a33fafc671e6f03dd04385034b6cc6378c49a0",
     "0008_shared_runs": "9562c6e64874b7f2773b285d5e4bee318756529176b7ee57243fa3a47bf72b80",
+    "0009_dni_lists": "336b739e4a863722fbc2b7104169405eb9b1eb5038e0a6c1e365e8609d1059af",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -76,6 +77,13 @@ INSERT INTO uptakes VALUES ('4.5', '4.5.6', '2026-01-01', now(), 2, 16, 1, 16, '
 INSERT INTO runs (name, started_at, heartbeat_at, host, closer) VALUES ('together', now(), now(), 'x', 'one');
 INSERT INTO run_parts (run_id, part, machine, number, joined_at, heartbeat_at)
     SELECT id, 'one', 'machine', 3, now(), now() FROM runs WHERE name = 'together';
+""",
+    9: """
+INSERT INTO dni_listed VALUES ('l.example', 'hard', 'why'), ('w.example', 'soft', '');
+INSERT INTO dni_waivers VALUES ('w.example', 'friends', now());
+INSERT INTO dni_imports (imported_at, origin, stamp, header, entries, added, removed, changed)
+    VALUES (now(), 'list.csv', '', true, 2, 1, 0, 0);
+INSERT INTO dni_changes SELECT id, 'l.example', 'added', NULL, 'hard', 'why' FROM dni_imports;
 """,
 }
 

@@ -4,8 +4,7 @@ import argparse
 import logging
 import os
 import sys
-import time
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from vmcrawl.assignment import Control, RunSummary, Selection, Sharing
@@ -13,7 +12,7 @@ from vmcrawl.batch import run_batch
 from vmcrawl.commands.database import opened
 from vmcrawl.commands.display import progress_display, write_json, write_summary
 from vmcrawl.commands.names import read_domains, read_names
-from vmcrawl.duration import parse_duration
+from vmcrawl.commands.repeating import read_duration, repeat
 from vmcrawl.gate import Gate, default_lock_file
 from vmcrawl.interruption import Interruption
 from vmcrawl.pool import PoolBroken
@@ -31,10 +30,10 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--file", type=Path, metavar="FILE", help="names to crawl now, one a line; - for stdin")
     parser.add_argument("--all", action="store_true", help="everything in the ledger, due or not")
     parser.add_argument("--limit", type=_positive, metavar="N", help="at most N domains")
-    parser.add_argument("--max-duration", type=_duration, metavar="50m", help="stop claiming after this long")
+    parser.add_argument("--max-duration", type=read_duration, metavar="50m", help="stop claiming after this long")
     parser.add_argument("--processes", type=_positive, metavar="N", help="crawler processes")
     parser.add_argument("--threads", type=_positive, metavar="N", help="crawls in flight per process")
-    parser.add_argument("--every", type=_duration, metavar="1h", help="again and again, until SIGTERM")
+    parser.add_argument("--every", type=read_duration, metavar="1h", help="again and again, until SIGTERM")
     parser.add_argument(
         "--run",
         dest="sharing",
@@ -61,14 +60,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         return os.EX_CONFIG
     with Interruption() as interruption, opened(settings) as ready:
         interruption.patiently()
-        while True:
-            started = time.monotonic()
-            code = _one_run(ready, selection, _sharing(arguments), interruption, arguments.json)
-            if arguments.every is None or interruption.came:
-                return interruption.exit_code or code
-            _sleep_until(started + arguments.every.total_seconds(), interruption)
-            if interruption.came:
-                return interruption.exit_code
+        once = partial(_one_run, ready, selection, _sharing(arguments), interruption, arguments.json)
+        return repeat(arguments.every, interruption, once)
 
 
 def _one_run(
@@ -135,11 +128,6 @@ def _run_name(text: str) -> str:
     return text.strip()
 
 
-def _sleep_until(moment: float, interruption: Interruption) -> None:
-    while not interruption.came and (left := moment - time.monotonic()) > 0:
-        time.sleep(min(left, 0.5))
-
-
 def _overrides(arguments: argparse.Namespace) -> dict[tuple[str, str], object]:
     given = {
         ("crawl", "processes"): arguments.processes,
@@ -154,13 +142,3 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        duration = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    if not duration:
-        raise argparse.ArgumentTypeError("must be longer than nothing")
-    return duration

@@ -1,4 +1,4 @@
-"""What ``releases refresh`` and ``advisories refresh`` have in common: how the result is shown, and the exit code."""
+"""What all commands that ask sources have in common: how the result is shown, and the exit code."""
 
 import argparse
 import os
@@ -17,21 +17,29 @@ _SHOWN = 5
 
 
 def refreshing(refresh: Callable[[Database, Settings], Refreshed]) -> Callable[[argparse.Namespace, Settings], int]:
-    """The ``run`` of a command that refreshes.
-
-    Its exit code is 0 if all sources have answered, 75 if one is down, slow or rate-limited, 1 if one cannot be used.
-    """
+    """The ``run`` of a command that refreshes once."""
 
     def run(arguments: argparse.Namespace, settings: Settings) -> int:
         with Interruption(), ready_database(settings) as database:
             refreshed = refresh(database, settings)
-        if arguments.json:
-            write_json(sys.stdout, refreshed)
-        else:
-            _write(refreshed)
-        return {Answer.FAILED: 1, Answer.UNAVAILABLE: os.EX_TEMPFAIL}.get(refreshed.worst, 0)
+        write_refreshed(refreshed, as_json=arguments.json)
+        return exit_code(refreshed.worst)
 
     return run
+
+
+def write_refreshed(refreshed: Refreshed, *, as_json: bool) -> None:
+    """Write what each source answered."""
+    if as_json:
+        write_json(sys.stdout, refreshed)
+    else:
+        _write(refreshed)
+    sys.stdout.flush()
+
+
+def exit_code(worst: Answer) -> int:
+    """0 if all sources have answered; 1 if one cannot be used, else 75 if one is down, slow or rate-limited."""
+    return {Answer.FAILED: 1, Answer.UNAVAILABLE: os.EX_TEMPFAIL}.get(worst, 0)
 
 
 def _write(refreshed: Refreshed) -> None:

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from vmcrawl.dnilist import DniList
 from vmcrawl.domain import Domain
 from vmcrawl.plausible import Implausible, refuse_losses
-from vmcrawl.store.dni import Effect, begin_change, end_change, follow
+from vmcrawl.store.dni import PAGE_SIZE, Effect, begin_change, end_change, follow
 
 #: Imports that are remembered, with what they changed.
 KEPT = 50
@@ -79,7 +79,7 @@ def replace_list(
     *,
     force: bool = False,
     dry_run: bool = False,
-    shown: int | None = 20,
+    shown: int = 20,
 ) -> Imported:
     """Put a list in the place of the one before; what was entered, or taken out, by hand stays as it is.
 
@@ -87,7 +87,7 @@ def replace_list(
     before, or the header that it had. ``dry_run`` changes nothing. ``shown`` limits the changes that are returned.
     """
     with connection.transaction() as transaction:
-        before = begin_change(connection)
+        begin_change(connection)
         _copy(connection, listed)
         connection.execute(_COMPARE)
         counts: Mapping[str, int] = dict(
@@ -102,7 +102,7 @@ def replace_list(
         for statement in _APPLY:
             connection.execute(statement.encode())
         follow(connection, now)
-        effect = end_change(connection, before, now)
+        effect = end_change(connection, now)
         added, removed, changed = (counts.get(kind, 0) for kind in ("added", "removed", "changed"))
         imported = Imported(len(listed.entries), added, removed, changed, changes, manual, waived, effect)
         _remember(connection, imported, origin, listed.header, now, first=not known)
@@ -116,10 +116,10 @@ def replace_list(
 def drop_list(connection: psycopg.Connection, now: datetime, *, dry_run: bool = False) -> tuple[int, Effect]:
     """Forget the imported list; what was entered by hand stays. Returns how many entries that was."""
     with connection.transaction() as transaction:
-        before = begin_change(connection)
+        begin_change(connection)
         number = connection.execute("DELETE FROM dni_listed").rowcount
         follow(connection, now)
-        effect = end_change(connection, before, now)
+        effect = end_change(connection, now)
         if number:
             dropped = Imported(0, 0, number, 0, (), 0, 0, effect)
             _insert_import(connection, dropped, Origin("dropped by hand"), False, now)
@@ -144,13 +144,15 @@ def past_imports(connection: psycopg.Connection, since: datetime | None = None) 
         ).fetchall()
 
 
-def changes_of(connection: psycopg.Connection, import_id: int, limit: int | None = None) -> list[Change]:
-    """What an import changed, by kind and name."""
+def changes_page(
+    connection: psycopg.Connection, import_id: int, *, after: str = "", size: int = PAGE_SIZE
+) -> list[Change]:
+    """The first ``size`` changes of an import, by name, that come after ``after``; fewer if there are no more."""
     with connection.cursor(row_factory=class_row(Change)) as cursor:
         return cursor.execute(
-            "SELECT change, domain, old_severity, severity, comment FROM dni_changes WHERE import_id = %s"
-            " ORDER BY change, domain LIMIT %s",
-            [import_id, limit],
+            "SELECT change, domain, old_severity, severity, comment FROM dni_changes"
+            " WHERE import_id = %s AND domain > %s ORDER BY domain LIMIT %s",
+            [import_id, after, size],
         ).fetchall()
 
 
@@ -170,7 +172,7 @@ def _refuse_a_lost_header(connection: psycopg.Connection, listed: DniList) -> No
         raise Implausible("it has no header any more that names its columns (#domain, ...)")
 
 
-def _changes(connection: psycopg.Connection, limit: int | None) -> Sequence[Change]:
+def _changes(connection: psycopg.Connection, limit: int) -> Sequence[Change]:
     with connection.cursor(row_factory=class_row(Change)) as cursor:
         return cursor.execute(
             "SELECT change, domain, old_severity, severity, comment FROM dni_difference"

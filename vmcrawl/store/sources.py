@@ -65,6 +65,11 @@ def failed(
     )
 
 
+def forget(connection: psycopg.Connection, name: str) -> None:
+    """Know nothing of a source any more, since nobody asks it."""
+    connection.execute("DELETE FROM sources WHERE name = %s", [name])
+
+
 def list_sources(connection: psycopg.Connection) -> list[SourceState]:
     """All sources that were ever asked, by name."""
     with connection.cursor(row_factory=class_row(SourceState)) as cursor:

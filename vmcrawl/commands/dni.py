@@ -1,0 +1,231 @@
+"""``vmcrawl dni``: whom to list nowhere, or never to ask: import a list, add and remove by hand, list, changes."""
+
+import argparse
+import csv
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, time
+from functools import partial
+from typing import TypeVar
+
+from vmcrawl.commands import dni_import
+from vmcrawl.commands.database import reading_database, with_database
+from vmcrawl.commands.day import read_day
+from vmcrawl.commands.display import write_json, write_table
+from vmcrawl.commands.names import read_domains
+from vmcrawl.dnilist import Severity
+from vmcrawl.domain import Domain
+from vmcrawl.store import dni, dni_imports
+from vmcrawl.store.database import Database
+from vmcrawl.store.dni import Effect, Entry, Removal, Waiver
+from vmcrawl.store.dni_imports import Change
+
+log = logging.getLogger(__name__)
+
+Row = TypeVar("Row", Entry, Waiver)
+T = TypeVar("T", Entry, Waiver, Change)
+
+
+def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command and its actions."""
+    parser = commands.add_parser("dni", help='the "do not interact" list: import, add, remove, restore, list, changes')
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    dni_import.configure(actions)
+    adding = actions.add_parser(
+        "add",
+        help="enter domains by hand; an entry covers everything below it, too",
+        epilog='for example: vmcrawl dni add example.org --comment "asked by mail"',
+    )
+    adding.add_argument("domains", nargs="+", metavar="DOMAIN")
+    adding.add_argument("--hard", action="store_true", help="never ask them (without it: counted, and listed nowhere)")
+    adding.add_argument("--comment", help="why")
+    adding.set_defaults(run=with_database(_add))
+    removing = actions.add_parser(
+        "remove",
+        help="take entries out: those made by hand, and those of the list, which then stay out",
+        epilog="for example: vmcrawl dni remove example.org; all of the list: vmcrawl dni remove --imported",
+    )
+    removing.add_argument("domains", nargs="*", metavar="DOMAIN")
+    removing.add_argument("--comment", default="", help="why an entry of the list does not count")
+    removing.add_argument("--imported", action="store_true", help="drop the imported list, keep entries made by hand")
+    removing.add_argument("--dry-run", action="store_true", help="with --imported: say how much that is")
+    removing.set_defaults(run=with_database(_remove))
+    restoring = actions.add_parser(
+        "restore",
+        help="let entries of the list count again that were taken out",
+        epilog="for example: vmcrawl dni restore example.org",
+    )
+    restoring.add_argument("domains", nargs="+", metavar="DOMAIN")
+    restoring.set_defaults(run=with_database(_restore))
+    _configure_showing(actions)
+
+
+def _configure_showing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    listing = actions.add_parser(
+        "list", help="the entries that count", epilog="for example: vmcrawl dni list --source manual --csv > ours.csv"
+    )
+    listing.add_argument("--severity", choices=[str(severity) for severity in Severity])
+    listing.add_argument("--source", choices=("import", "manual"), help="of the imported list, or made by hand")
+    listing.add_argument("--removed", action="store_true", help="instead, what was taken out by hand")
+    form = listing.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line")
+    form.add_argument("--csv", action="store_true", help="CSV that dni import reads")
+    listing.set_defaults(run=reading_database(_list))
+    changes = actions.add_parser(
+        "changes",
+        help="what imports have changed: the last that changed anything, or all since a day",
+        epilog="for example: vmcrawl dni changes --since 2026-11-01",
+    )
+    changes.add_argument("--since", type=read_day, metavar="DATE", help="such as 2026-11-01 (UTC)")
+    changes.add_argument("--json", action="store_true", help="one JSON object a line: an import, then its changes")
+    changes.set_defaults(run=reading_database(_changes))
+
+
+def _add(arguments: argparse.Namespace, database: Database) -> int:
+    domains = read_domains(arguments.domains)
+    if domains is None:
+        return 2
+    severity = Severity.HARD if arguments.hard else Severity.SOFT
+    for domain in domains:
+        entered = partial(dni.add, domain=domain, severity=severity, comment=arguments.comment, now=database.now())
+        sys.stdout.write(f"{domain}: {_MEANING[severity]}{_effect(database.run(entered))}\n")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace, database: Database) -> int:
+    if arguments.imported == bool(arguments.domains) or (arguments.dry_run and not arguments.imported):
+        log.error("name the domains, or say --imported (and with it --dry-run, if you like)")
+        return 2
+    if arguments.imported:
+        drop = partial(dni_imports.drop_list, now=database.now(), dry_run=arguments.dry_run)
+        number, effect = database.run(drop)
+        dropped = "would be dropped" if arguments.dry_run else "dropped"
+        sys.stdout.write(f"the imported list of {number} entries: {dropped}{_effect(effect)}\n")
+        return 0
+    domains = read_domains(arguments.domains)
+    if domains is None:
+        return 2
+    found = [_remove_one(database, domain, arguments.comment) for domain in domains]
+    return 0 if all(found) else 1
+
+
+def _remove_one(database: Database, domain: Domain, comment: str) -> bool:
+    removal, effect = database.run(partial(dni.remove, domain=domain, now=database.now(), comment=comment))
+    if removal is Removal.UNKNOWN:
+        _tell_unknown(database, domain)
+        return False
+    sys.stdout.write(f"{domain}: {_REMOVAL[removal]}{_effect(effect)}\n")
+    above = [entry.domain for entry in database.run(partial(dni.covers, domain=domain)) if entry.domain != domain]
+    if above:
+        log.warning("%s is still covered by the entry %s", domain, above[0])
+    return True
+
+
+def _tell_unknown(database: Database, domain: Domain) -> None:
+    covers = database.run(partial(dni.covers, domain=domain))
+    if covers:
+        log.error("%s has no entry; it is covered by the one of %s", domain, covers[0].domain)
+    else:
+        log.error("%s has no entry; vmcrawl dni list shows all, with --removed what was taken out", domain)
+
+
+def _restore(arguments: argparse.Namespace, database: Database) -> int:
+    domains = read_domains(arguments.domains)
+    if domains is None:
+        return 2
+    complete = True
+    for domain in domains:
+        lifted, effect = database.run(partial(dni.restore, domain=domain, now=database.now()))
+        entries = [entry for entry in database.run(partial(dni.covers, domain=domain)) if entry.domain == domain]
+        stands = _MEANING[Severity(entries[0].severity)] if entries else "the list does not have it now"
+        if lifted:
+            sys.stdout.write(f"{domain}: counts again as the list has it; {stands}{_effect(effect)}\n")
+        else:
+            log.error("%s was not taken out; vmcrawl dni list --removed shows what was", domain)
+        complete = complete and lifted
+    return 0 if complete else 1
+
+
+def _list(arguments: argparse.Namespace, database: Database) -> int:
+    if arguments.removed:
+        headings: tuple[str, ...] = ("domain", "listed", "comment", "removed")
+        _write(arguments, headings, _pages(database, dni.list_waivers))
+    else:
+        headings = ("domain", "severity", "source", "comment", "added")
+        page = partial(dni.list_page, severity=arguments.severity, source=arguments.source)
+        _write(arguments, headings, _pages(database, page))
+    return 0
+
+
+def _write(arguments: argparse.Namespace, headings: Sequence[str], pages: Iterator[list[Row]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if arguments.csv:
+        writer.writerow([f"#{_COLUMNS.get(name, name)}" for name in headings])
+    for number, page in enumerate(pages):
+        if arguments.json:
+            for row in page:
+                write_json(sys.stdout, row)
+        elif arguments.csv:
+            writer.writerows(_cells(row) for row in page)
+        elif page or not number:
+            write_table(sys.stdout, headings, [_cells(row) for row in page])
+
+
+def _pages(database: Database, page: Callable[..., list[T]]) -> Iterator[list[T]]:
+    """Page by page: a list may be longer than anybody wants to hold."""
+    after = ""
+    while True:
+        rows = database.run(partial(page, after=after))
+        yield rows
+        if len(rows) < dni.PAGE_SIZE:
+            return
+        after = rows[-1].domain
+
+
+def _cells(row: Entry | Waiver) -> tuple[str, ...]:
+    if isinstance(row, Waiver):
+        return row.domain, "yes" if row.listed else "no", row.comment, f"{row.waived_at:%Y-%m-%d}"
+    return row.domain, row.severity, row.source, row.comment, f"{row.added_at:%Y-%m-%d}"
+
+
+def _changes(arguments: argparse.Namespace, database: Database) -> int:
+    since = arguments.since and datetime.combine(arguments.since, time(), UTC)
+    imports = database.run(partial(dni_imports.past_imports, since=since))
+    if since is None:
+        imports = [one for one in imports if one.added or one.removed or one.changed][:1]
+    for one in imports:
+        if arguments.json:
+            write_json(sys.stdout, one)
+        else:
+            counts = f"{one.added} added, {one.removed} removed, {one.changed} changed"
+            sys.stdout.write(f"{one.imported_at:%Y-%m-%d %H:%M %Z}, {one.origin}: {one.entries} entries; {counts}\n")
+        for page in _pages(database, partial(dni_imports.changes_page, import_id=one.id)):
+            if arguments.json:
+                for change in page:
+                    write_json(sys.stdout, {"id": one.id, **asdict(change)})
+            elif page:
+                rows = [(c.change, c.domain, c.old_severity or "", c.severity or "", c.comment) for c in page]
+                write_table(sys.stdout, ("change", "domain", "was", "is", "comment"), rows)
+    if not imports and not arguments.json:
+        sys.stdout.write("no import has changed anything\n")
+    return 0
+
+
+def _effect(effect: Effect) -> str:
+    taken_down = f"; {effect.taken_down} published rows taken down" if effect.taken_down else ""
+    return taken_down + (f"; {effect.freed} domains due again" if effect.freed else "")
+
+
+_MEANING = {
+    Severity.HARD: "hard: never asked, nor anything below it",
+    Severity.SOFT: "soft: counted, and listed nowhere, nor anything below it",
+}
+_REMOVAL = {
+    Removal.GONE: "removed",
+    Removal.LISTED: "no longer entered by hand; the imported list has it, and counts (remove it again to take it out)",
+    Removal.WAIVED: "removed, and stays so when the list is imported again (vmcrawl dni restore brings it back)",
+}
+#: What the import calls these columns.
+_COLUMNS = {"comment": "public_comment"}
