@@ -27,7 +27,7 @@ RELEASED = Gauge(
 )
 UPDATED = Gauge(
     "vmcrawl_catalogue_last_update_timestamp_seconds",
-    "When a source of releases, support or advisories last gave a good answer; 0: never.",
+    "When a source of releases, support or advisories, or of the DNI list (dni), last gave a good answer; 0: never.",
     ("source",),
 )
 
