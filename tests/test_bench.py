@@ -23,3 +23,10 @@ def test_every_crowd_of_the_benchmark_gets_its_verdicts_and_known_servers_get_on
     assert "WRONG" not in finished.stdout, finished.stdout
     requests = re.findall(r"requests per domain +([0-9.]+)", finished.stdout)
     assert requests[:3] == ["4.00", "4.00", "1.00"], finished.stdout
+
+
+def test_bulk_commands_can_be_measured():
+    command = [sys.executable, "-m", "tests.bench.bulk", "--names", "1000"]
+    finished = subprocess.run(command, cwd=_PROJECT, capture_output=True, text=True, timeout=240, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "dni import of 1,000 names" in finished.stdout

@@ -1,0 +1,110 @@
+"""``python -m tests.bench.bulk``: what commands cost that work on very many names, each a process of its own.
+
+Peak memory is that of the program (``ru_maxrss``), without Postgres. Ends with 1 if an import needs more than 200 MB.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.bench.population import populate
+from tests.conftest import temporary_database
+from tests.program import environment
+from vmcrawl.embedded import running
+
+_PROJECT = Path(__file__).parents[2]
+#: Bytes; of a database with as many domains, of which one in eight is published.
+_MOST_MEMORY = 200 << 20
+_PUBLISHED = 8
+_HEADER = "#domain,#severity,#reject_media,#reject_reports,#public_comment,#obfuscate\n"
+_REST = "suspend,false,false,iftas:hate-speech;online-harassment,true\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command; an import is held to the bound of memory."""
+
+    title: str
+    arguments: Sequence[str]
+
+    @property
+    def bounded(self) -> bool:
+        return "import" in self.arguments
+
+
+def main() -> int:
+    """Run each step once; writes a line for each."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.bulk", description=__doc__)
+    parser.add_argument("--names", type=int, default=250_000, help="default: %(default)s")
+    arguments = parser.parse_args()
+    most = 0
+    with _stage(arguments.names) as (directory, url):
+        for step in _dni_steps(directory, arguments.names):
+            seconds, peak = _run(step, url)
+            most = max(most, peak if step.bounded else 0)
+            sys.stdout.write(f"  {step.title:<52} {seconds:>6.1f} s {peak / 1e6:>5.0f} MB\n")
+            sys.stdout.flush()
+    if most > _MOST_MEMORY:
+        sys.stdout.write(f"TOO MUCH MEMORY: {most / 1e6:.0f} MB\n")
+        return 1
+    return 0
+
+
+def _dni_steps(directory: Path, names: int) -> Iterator[Step]:
+    first, second = directory / "first.csv", directory / "second.csv"
+    _write_list(first, range(names))
+    _write_list(second, range(names // 10, names + names // 10))
+    yield Step(f"dni import of {names:,} names", ["dni", "import", str(first)])
+    yield Step("the same list again", ["dni", "import", str(first)])
+    yield Step("a tenth of it is others", ["dni", "import", str(second)])
+    yield Step(
+        "the same as hard entries, tried only", ["dni", "import", str(second), "--severity", "hard", "--dry-run"]
+    )
+    yield Step("the same as hard entries", ["dni", "import", str(second), "--severity", "hard"])
+    yield Step("all as soft entries again", ["dni", "import", str(second)])
+    yield Step("one entry by hand", ["dni", "add", "one.example.org"])
+    yield Step("dni list --json", ["dni", "list", "--json"])
+    yield Step("dni list --csv", ["dni", "list", "--csv"])
+    yield Step("dni changes --json", ["dni", "changes", "--json"])
+    yield Step("dni remove --imported", ["dni", "remove", "--imported"])
+
+
+def _write_list(path: Path, numbers: range) -> None:
+    with path.open("w") as file:
+        file.write(_HEADER)
+        file.writelines(f"server-{number:06}.example{number % 9973}.org,{_REST}" for number in numbers)
+
+
+def _run(step: Step, url: str) -> tuple[float, int]:
+    """Seconds, and bytes at the most."""
+    command = [sys.executable, "-m", "vmcrawl", *step.arguments]
+    started = time.monotonic()
+    with subprocess.Popen(command, cwd=_PROJECT, env=environment(url), stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{step.title} ended with {process.returncode}")
+    return time.monotonic() - started, usage.ru_maxrss << 10
+
+
+@contextmanager
+def _stage(names: int) -> Iterator[tuple[Path, str]]:
+    with (
+        TemporaryDirectory(prefix="vmcrawl-bench-") as directory,
+        running(Path(directory) / "postgres") as server_url,
+        temporary_database(server_url) as url,
+    ):
+        populate(url, names, names // _PUBLISHED)
+        sys.stdout.write(f"\n{names:,} domains, {names // _PUBLISHED:,} of them published\n")
+        yield Path(directory), url
+
+
+if __name__ == "__main__":
+    sys.exit(main())
