@@ -190,8 +190,8 @@ ON CONFLICT (domain) DO UPDATE SET severity = excluded.severity, comment = exclu
 _NOTE_HARD = """
 CREATE TEMPORARY TABLE dni_were_hard ON COMMIT DROP AS SELECT domain FROM dni WHERE severity = 'hard'
 """
-# Which entries have become hard, or are hard no more. With an index and numbers of its own, since what the planner knows
-# of dni is of before the change: it joined a list of 250,000 with the ledger row by row, for more than eight minutes.
+# Which entries have become hard, or are hard no more. With an index and numbers of its own, since what the planner
+# knows of dni is of before the change: it joined a list of 250,000 row by row, for more than eight minutes.
 _NOTE_TURNED = (
     "CREATE TEMPORARY TABLE dni_turned ON COMMIT DROP AS"
     " SELECT domain, was.hard IS NULL AS hard"
