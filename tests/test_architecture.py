@@ -18,7 +18,7 @@ PURE = """
     webconfig wellknown wire
 """
 EDGES = {
-    "network": "connection deadline dial fetch gate hosts resolver tls",
+    "network": "connection deadline dial fetch gate hosts resolver stay tls",
     "store": "store",
     "embedded": "embedded",
     "log": "log",
