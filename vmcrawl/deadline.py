@@ -33,6 +33,7 @@ class Budget:
         "_clock",
         "_domain_end",
         "_operation",
+        "_ours",
         "_request_end",
         "_stop",
         "bytes_left",
@@ -48,6 +49,7 @@ class Budget:
         self._operation = operation
         self._domain_end = clock() + timeout
         self._request_end = self._domain_end
+        self._ours = False
         self.bytes_left: float = math.inf
         self.received = 0
         self.received_in_all = 0
@@ -70,7 +72,7 @@ class Budget:
 
     def overdue(self) -> bool:
         """Whether the request has had more than its time, by so much that it cannot be busy with its last words."""
-        return self._clock() > self._request_end + _OVERDUE_SECONDS
+        return not self._ours and self._clock() > self._request_end + _OVERDUE_SECONDS
 
     def wait(self) -> float:
         """Seconds that one socket operation may take, more than 0; raises as :meth:`left` does."""
@@ -93,9 +95,12 @@ class Budget:
     def ours(self) -> Iterator[None]:
         """Within this block we make the server wait, not it us: both ends move by the time it takes."""
         started = self._clock()
+        # Asked by another thread: as long as the ends have not moved, they say nothing.
+        self._ours = True
         try:
             yield
         finally:
             taken = self._clock() - started
             self._domain_end += taken
             self._request_end += taken
+            self._ours = False

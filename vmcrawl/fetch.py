@@ -2,9 +2,11 @@
 
 import ssl
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple, Protocol
 
 from vmcrawl.address import Address, connectable, parse_literal, refusal
 from vmcrawl.answer import Answer, BrokenAnswer, OverlongHead, field_text, media_type
@@ -23,7 +25,7 @@ from vmcrawl.settings import HttpSettings, NetworkSettings
 from vmcrawl.stay import Stay
 from vmcrawl.target import Target, parse_target
 from vmcrawl.tls import make_context
-from vmcrawl.wire import Request, Response, Turn
+from vmcrawl.wire import Download, Request, Response, Turn
 
 #: Of an answer that says all by its status, so much is read to keep the connection, and for so long.
 _DRAINED_BYTES = 64 * 1024
@@ -31,6 +33,25 @@ _DRAINED_SECONDS = 1.0
 _PIECE = 64 * 1024
 #: What a connection ends with when it does not end well.
 _BROKEN = (OSError, BrokenAnswer, OverlongHead)
+
+
+class Limits(Protocol):
+    """What one request may cost us: time, bytes as they come in, bytes after decoding."""
+
+    @property
+    def timeout_seconds(self) -> float: ...
+
+    @property
+    def max_wire_bytes(self) -> int: ...
+
+    @property
+    def max_body_bytes(self) -> int: ...
+
+
+class _OrdinaryLimits(NamedTuple):
+    timeout_seconds: float
+    max_wire_bytes: int
+    max_body_bytes: int
 
 
 class Client:
@@ -52,7 +73,7 @@ class Client:
         self.context: ssl.SSLContext = make_context(network.ca_file)
         self.connect_seconds = http.connect_timeout.total_seconds()
         self.read_seconds = http.read_timeout.total_seconds()
-        self.request_seconds = http.request_timeout.total_seconds()
+        self.limits = _OrdinaryLimits(http.request_timeout.total_seconds(), http.max_wire_bytes, http.max_body_bytes)
         self.sockets = OpenSockets()
         self.stopping = threading.Event()
         self.resolver = Resolver(network.nameservers, network.dns_timeout)
@@ -122,7 +143,8 @@ class FetchSession:
             self._stay.enter(target.host)
             if turn is not None:
                 turn.begin()
-            self._budget.start_request(self._client.request_seconds, self._client.http.max_wire_bytes)
+            limits = self._limits(request)
+            self._budget.start_request(limits.timeout_seconds, limits.max_wire_bytes)
             response = self._get(target, request)
             if turn is not None:
                 turn.end(response)
@@ -153,7 +175,7 @@ class FetchSession:
             answer = self._ask(target, request, addresses)
             return self._receive(target.host, request, answer)
         except OutOfBytes as error:
-            limit = self._client.http.max_wire_bytes
+            limit = self._limits(request).max_wire_bytes
             raise _failed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes") from error
         except _BROKEN as error:
             outcome = outcome_of(error, answered=self._budget.received > 0)
@@ -215,10 +237,13 @@ class FetchSession:
         return connection
 
     def _receive(self, host: str, request: Request, answer: Answer) -> Response:
-        if 200 <= answer.status < 300:
+        body = b""
+        if request.download is not None and answer.status == 200:
+            request.download.begin(media_type(answer.headers.get("content-type", "")))
+            self._read_download(host, request, request.download, answer)
+        elif request.download is None and 200 <= answer.status < 300:
             body = self._read_body(host, request, answer)
         else:
-            body = b""
             self._drain(host, answer)
         if not self._connections[host].finish():
             self._drop(host)
@@ -234,20 +259,31 @@ class FetchSession:
         )
 
     def _read_body(self, host: str, request: Request, answer: Answer) -> bytes:
-        limit = self._client.http.max_body_bytes
-        cut = request.truncate_at
-        if cut is None and answer.length is not None and answer.length > self._client.http.max_wire_bytes:
+        body, cut = bytearray(), request.truncate_at
+        for piece in self._decoded(host, request, answer):
+            body += piece
+            if cut is not None and len(body) > cut:
+                del body[cut:]
+                break
+        return bytes(body)
+
+    def _read_download(self, host: str, request: Request, download: Download, answer: Answer) -> None:
+        for piece in self._decoded(host, request, answer):
+            # What we do with it may take a while: the server only waits for us to read on.
+            with self._budget.ours():
+                more = download.take(piece)
+            if not more:
+                break
+
+    def _decoded(self, host: str, request: Request, answer: Answer) -> Iterator[bytes]:
+        """The pieces of a body, decoded and within the limits of its request."""
+        limits, cut = self._limits(request), request.truncate_at
+        if cut is None and answer.length is not None and answer.length > limits.max_wire_bytes:
             raise OutOfBytes
-        body = bytearray()
+        limit = limits.max_body_bytes if cut is None else max(limits.max_body_bytes, cut + _PIECE)
         try:
             codings = parse_codings(answer.headers.get("content-encoding", ""))
-            for piece in decode(
-                self._connections[host].pieces(), codings, limit if cut is None else max(limit, cut + _PIECE)
-            ):
-                body += piece
-                if cut is not None and len(body) > cut:
-                    del body[cut:]
-                    break
+            yield from decode(self._connections[host].pieces(), codings, limit)
         except Overlong as error:
             raise _failed(Outcome.TOO_LARGE, f"{request.url}: more than {limit} bytes decoded") from error
         except UnknownCoding as error:
@@ -255,7 +291,9 @@ class FetchSession:
             raise _failed(Outcome.BAD_CONTENT_TYPE, f"{request.url}: {error}") from error
         except BadCoding as error:
             raise _failed(Outcome.BAD_JSON, f"{request.url}: {error}") from error
-        return bytes(body)
+
+    def _limits(self, request: Request) -> Limits:
+        return self._client.limits if request.download is None else request.download
 
     def _drain(self, host: str, answer: Answer) -> None:
         """Read past a body that nobody needs, if it is short; a connection that it is left on gets closed."""

@@ -4,7 +4,7 @@ This is the upper of two storeys of HTTP. Nothing that decides what to ask can r
 so nobody can forget robots.txt.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
 from typing import Protocol
@@ -16,7 +16,7 @@ from vmcrawl.outcome import Outcome
 from vmcrawl.robots import MAX_BYTES, Rules, parse_rules, reduce_robots
 from vmcrawl.schedule import retry_after_seconds
 from vmcrawl.url import InvalidUrl, host_of, path_of, redirect_target
-from vmcrawl.wire import Request, Response, Session
+from vmcrawl.wire import Download, Request, Response, Session
 
 #: RFC 9309, 2.3.1.2 asks for at least five consecutive redirects; nobody needs more.
 MAX_REDIRECTS = 5
@@ -99,6 +99,12 @@ class Visitor:
     def get(self, url: str, accept: str = "application/json") -> Response:
         """GET ``url``, follow at most five redirects; returns an answer of any status but refusals and redirects."""
         request = Request(url, accept)
+        self.require_permission(url)
+        return self._follow(request, self._ask(request))
+
+    def download(self, url: str, download: Download) -> Response:
+        """As :meth:`get`, for a document that is too long to be held: a 200 goes to ``download``, piece by piece."""
+        request = Request(url, download=download)
         self.require_permission(url)
         return self._follow(request, self._ask(request))
 
@@ -286,4 +292,4 @@ def _next_hop(request: Request, response: Response, seen: set[str]) -> Request:
     if target in seen:
         raise CrawlFailed(Outcome.TOO_MANY_REDIRECTS, f"{request.url} redirects back to {target}")
     seen.add(target)
-    return Request(target, request.accept, request.truncate_at)
+    return replace(request, url=target, validator="")

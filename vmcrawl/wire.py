@@ -1,7 +1,25 @@
 """The seam between deciding and fetching: one request, one response, no behaviour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Where a body goes that is too long to be held, and its own limits in place of those of ordinary documents.
+
+    Both functions may raise :class:`vmcrawl.observation.CrawlFailed`, which ends the request. The time they take is
+    ours, not the server's.
+    """
+
+    #: Called once with the media type, before the first piece, and only for status 200.
+    begin: Callable[[str], None]
+    #: Called with each piece of the decoded body, of at most 64 KiB; False: enough, the rest is not read.
+    take: Callable[[bytes], bool]
+    timeout_seconds: float
+    max_wire_bytes: int
+    max_body_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +32,8 @@ class Request:
     truncate_at: int | None = None
     #: Of an earlier answer: if nothing has changed since, the answer may be 304 without a body.
     validator: str = ""
+    #: Take the body of a 200 piece by piece; the response has none then.
+    download: Download | None = None
 
 
 @dataclass(frozen=True, slots=True)
