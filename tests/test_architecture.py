@@ -12,9 +12,10 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address advisory affected answer builds bumps caching catalogue coding delay dnilist document domain duration
-    exclusion exposure failure fork instance judgement labels meaning nodeinfo observation orders outcome pace past
-    plausible ranges reading robots schedule settings sight snapshot support tally target upstream url version
+    address advisory affected answer asking builds bumps caching catalogue coding delay dnilist document domain
+    duration exclusion exposure failure fork instance judgement labels meaning nodeinfo observation orders outcome
+    pace past peers plausible ranges reading robots schedule settings sight snapshot support tally target upstream url
+    version
     webconfig wellknown wire
 """
 EDGES = {
@@ -27,7 +28,8 @@ EDGES = {
     "exporter": "exporter",
 }
 ASSEMBLY = """
-    again assignment batch chronicle crawl crew discovery identity knowledge memory polite pool refresh takeover worker
+    again assignment batch chronicle crawl crew discovery finder harvest identity inquiry knowledge memory polite pool
+    refresh takeover worker
 """
 DOORS = "cli commands config config_values webfile __main__"
 
@@ -37,6 +39,7 @@ OWNERS = {
     "defusedxml": "wellknown",
     "httptools": "answer",
     "idna": "domain",
+    "ijson": "peers",
     "multiprocessing": "pool worker",
     "prometheus_client": "exporter",
     "protego": "robots",

@@ -29,6 +29,8 @@ _DURATIONS = {
     # RFC 9309, 2.4: a cached robots.txt is not used for more than 24 hours.
     "crawl.robots_lifetime": (_ZERO, timedelta(hours=24)),
     "crawl.reconfirm": (_ZERO, LONGEST),
+    "discovery.timeout": (_MOMENT, _HOUR),
+    "discovery.spread": (_ZERO, LONGEST),
 }
 #: From and to, both included.
 _NUMBERS = {
@@ -41,6 +43,14 @@ _NUMBERS = {
     "schedule.jitter": (0, 0.9),
     "publish.max_active_users": (1, 2_000_000_000),
     "publish.history_drop": (0, 1),
+    "discovery.per_run": (0, 1_000_000),
+    "discovery.instances": (1, 1_000_000),
+    "discovery.at_a_time": (1, 64),
+    "discovery.max_wire_bytes": (1 << 10, 1 << 30),
+    "discovery.max_body_bytes": (1 << 10, 1 << 30),
+    "discovery.max_names": (1, 100_000_000),
+    "discovery.names_per_instance": (1, 100_000_000),
+    "discovery.names_per_domain": (1, 1_000_000),
     "exporter.versions": (0, 1_000),
     "exporter.advisories": (0, 1_000),
     "exporter.series": (300, 100_000),

@@ -43,6 +43,13 @@ def parse_domain(text: str) -> Domain:
     raise InvalidDomain("no public suffix")
 
 
+def registrable(domain: Domain) -> Domain:
+    """The domain that somebody registered, by the ICANN section of the Public Suffix List: ``domain`` or a parent."""
+    name = _public_suffixes().privatesuffix(domain)
+    # What parse_domain lets through has one.
+    return domain if name is None else Domain(name)
+
+
 def ascii_host(text: str) -> str:
     """Bring a host name to lower-case ASCII (A-labels), without judging whether the public DNS can have it.
 

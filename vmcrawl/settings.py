@@ -84,6 +84,33 @@ class PublishSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    #: Instances to ask at the end of each run; 0: none.
+    per_run: int = 0
+    #: Instances that ``vmcrawl discover`` asks, unless told otherwise.
+    instances: int = 10
+    at_a_time: int = 4
+    #: What one answer may take, from connecting to its last byte.
+    timeout: timedelta = timedelta(seconds=60)
+    max_wire_bytes: int = 32 << 20
+    max_body_bytes: int = 64 << 20
+    #: Items that are read of one answer.
+    max_names: int = 500_000
+    #: New names that one server may add to the ledger each time it is asked.
+    names_per_instance: int = 20_000
+    #: Names under one registrable domain up to which discovery adds more, those known otherwise included.
+    names_per_domain: int = 25
+    #: New names come due within this.
+    spread: timedelta = timedelta(days=1)
+    #: Until the same server is asked again: after an answer, ...
+    again: timedelta = timedelta(days=7)
+    #: ... after an answer that says that there is none, ...
+    refused: timedelta = timedelta(days=30)
+    #: ... and after any other failure.
+    failed: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
 class SourcesSettings:
     github_api: str = "https://api.github.com"
     github_raw: str = "https://raw.githubusercontent.com"
@@ -135,6 +162,7 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     sources: SourcesSettings = field(default_factory=SourcesSettings)
     dni: DniSettings = field(default_factory=DniSettings)
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
