@@ -10,10 +10,11 @@ from psycopg import errors
 
 from vmcrawl.domain import Domain
 from vmcrawl.exposure import Reading
-from vmcrawl.observation import Observation, RobotsRecord
+from vmcrawl.observation import Observation
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.schedule import Appointment
 from vmcrawl.store.meanings import write_versions
+from vmcrawl.store.robots import remember
 from vmcrawl.store.tallies import count
 from vmcrawl.tally import add_up
 
@@ -110,7 +111,7 @@ def _write(connection: psycopg.Connection, results: Sequence[Result], holder: st
     _write_versions(connection, kept)
     _write_sightings(connection, kept)
     _remove_sightings(connection, kept)
-    _write_robots(connection, kept)
+    remember(connection, (rules for result in kept for rules in result.observation.robots))
     # Last, so that the rows of a holder that several share, as in tests, are locked for a moment only.
     _count(connection, kept, runs, holder)
     return Recorded(outcomes, lost=len(results) - len(standing))
@@ -201,22 +202,6 @@ def _remove_sightings(connection: psycopg.Connection, results: Sequence[Result])
     gone = [r.observation.domain for r in results if r.observation.outcome in REMOVES_PUBLISHED]
     if gone:
         connection.execute("DELETE FROM sightings WHERE domain = ANY (%s)", [gone])
-
-
-def _write_robots(connection: psycopg.Connection, results: Sequence[Result]) -> None:
-    records: dict[str, RobotsRecord] = {}
-    for fresh in (robots for result in results for robots in result.observation.robots):
-        if fresh.host not in records or records[fresh.host].read_at < fresh.read_at:
-            records[fresh.host] = fresh
-    if records:
-        connection.execute(
-            "INSERT INTO robots (host, read_at, rules)"
-            " SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[]) AS record (host, read_at, rules)"
-            ' ORDER BY record.host COLLATE "C"'
-            " ON CONFLICT (host) DO UPDATE SET read_at = excluded.read_at, rules = excluded.rules"
-            " WHERE robots.read_at < excluded.read_at",
-            [list(records), [r.read_at for r in records.values()], [r.rules for r in records.values()]],
-        )
 
 
 def _count(connection: psycopg.Connection, results: Sequence[Result], runs: Mapping[Domain, int], holder: str) -> None:
