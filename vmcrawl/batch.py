@@ -12,6 +12,7 @@ from platform import node
 from vmcrawl.assignment import Control, RunSummary, Selection, Sharing, Standing
 from vmcrawl.chronicle import leave_history, memory_of, note_uptakes
 from vmcrawl.duration import format_duration
+from vmcrawl.finder import discover_some
 from vmcrawl.knowledge import read_anew
 from vmcrawl.machine import process_identity, usable_cores, usable_memory
 from vmcrawl.orders import Orders, Progress
@@ -92,6 +93,8 @@ class _Run:
                 status = self._status()
                 closing = status is not RunStatus.INTERRUPTED and self._may_close()
                 status = self._look_back(status) if closing else self._status()
+                if closing:
+                    self._discover()
             finally:
                 self._leave(status)
         return self._summary()
@@ -287,6 +290,12 @@ class _Run:
             return RunStatus.PARTIAL
         note_uptakes(self._database, now)
         return status
+
+    def _discover(self) -> None:
+        """Look for new domains, a little, if settings want it; the next run crawls them."""
+        if not self._named:
+            number = self._settings.discovery.per_run
+            discover_some(self._settings, self._database, number, self._should_stop, self._tick)
 
     def _leave(self, status: RunStatus) -> None:
         """Close the run, unless somebody has closed it, or others go on with what we could not do."""

@@ -15,6 +15,7 @@ from vmcrawl.commands import (
     check,
     classify,
     crawl,
+    discover,
     dni,
     domains,
     exporter,
@@ -36,7 +37,7 @@ from vmcrawl.store.migrations import DatabaseTooNew
 log = logging.getLogger(__name__)
 
 _COMMANDS = (
-    *(crawl, check, show, status, domains, dni, refresh),
+    *(crawl, check, show, status, domains, discover, dni, refresh),
     *(releases, advisories, classify, history, exporter, migrate),
 )
 
