@@ -3,6 +3,7 @@
 ``python -m tests.bench.ledger SIZE [SIZE ...]`` needs no nginx; 5,000,000 domains need some 3 GB of disk.
 """
 
+import hashlib
 import json
 import statistics
 import sys
@@ -18,9 +19,11 @@ import psycopg
 
 from tests.conftest import temporary_database
 from tests.store.builders import ok
+from vmcrawl.domain import Domain
 from vmcrawl.embedded import running
+from vmcrawl.peers import Name
 from vmcrawl.settings import DatabaseSettings
-from vmcrawl.store import claims, results, robots, runs
+from vmcrawl.store import claims, peers, results, robots, runs
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
 
@@ -113,10 +116,21 @@ def _measure(url: str, size: int) -> Mapping[str, Sequence[str]]:
                 timed("renewal of its leases", lambda: claims.renew(connection, "bench", now + _LEASE))
                 timed("record of 500", partial(results.record, connection, looks, "bench"))
             timed("rules of one host", lambda: robots.recall(connection, "a.example.org", now))
+            timed("2,000 names of peers", partial(_add_peers, connection, now, len(times["rules of one host"])))
             timed("count of what is due", lambda: claims.count_due(connection, now))
         for name, taken in times.items():
             sys.stdout.write(f"  {name:<24} {statistics.median(taken) * 1e3:>8.1f} ms (median of {len(taken)})\n")
     return plans
+
+
+def _add_peers(connection: psycopg.Connection, now: datetime, round_: int) -> peers.Added:
+    """New ones, each under a domain of its own, known ones, and some of a crowd."""
+    new = [f"new-{round_}-{number}.org" for number in range(1_000)]
+    known = [f"{hashlib.md5(str(number).encode()).hexdigest()}.example.org" for number in range(1, 501)]
+    crowd = [f"new-{round_}-{number}.example.org" for number in range(500)]
+    names = [Name(Domain(name), Domain(name)) for name in new]
+    names += [Name(Domain(name), Domain("example.org")) for name in known + crowd]
+    return peers.add(connection, names, now, names_per_domain=25, at_most=20_000, spread=timedelta(days=1))
 
 
 def _explain(connection: _Watched, asked: Sequence[tuple[Any, Any]]) -> Sequence[str]:
