@@ -57,15 +57,17 @@ format: $(READY)  ## put the format of the code right
 
 # With the oldest Python we support, so that what only older ones need is pinned, too.
 COMPILE = CUSTOM_COMPILE_COMMAND='make lock' build/lock/bin/pip-compile -q --upgrade --generate-hashes --strip-extras \
-	--allow-unsafe --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --extra embedded
+	--allow-unsafe --no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 GROUPS = import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
 	print(*project["build-system"]["requires"], *project["dependency-groups"]["dev"], sep="\n")
+BACKEND = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 lock:  ## pin the newest dependencies, with hashes
 	python3.11 -m venv build/lock
 	build/lock/bin/pip install -q pip-tools
-	$(COMPILE) -o requirements.lock pyproject.toml
-	build/lock/bin/python -c '$(GROUPS)' | $(COMPILE) -c requirements.lock -o requirements-dev.lock pyproject.toml -
+	$(COMPILE) --extra embedded -o requirements.lock pyproject.toml
+	build/lock/bin/python -c '$(GROUPS)' | $(COMPILE) --extra embedded -c requirements.lock -o requirements-dev.lock pyproject.toml -
+	build/lock/bin/python -c '$(BACKEND)' | $(COMPILE) -c requirements-dev.lock -o requirements-image.lock pyproject.toml -
 
 clean:  ## remove everything that was made
 	rm -rf .venv build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
