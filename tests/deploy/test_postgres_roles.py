@@ -1,0 +1,169 @@
+"""What ``compose/postgres/roles.sh`` does, done to a real Postgres: who owns, who reads, and who reads what."""
+
+import os
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.deploy.composed import composed
+from tests.deploy.tools import DEPLOY
+from tests.program import start, vmcrawl
+from tests.prometheus import free_port, wait_until
+from vmcrawl.embedded import EmbeddedUnavailable, _binaries, running
+
+_PASSWORDS = {
+    "vmcrawl": ("database_password", "the owner's; DROP"),
+    "vmcrawl_exporter": ("exporter_database_password", "the \"exporter's"),
+    "vmcrawl_grafana": ("grafana_database_password", "Grafana's \\ $HOME"),
+}
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    for name, password in _PASSWORDS.values():
+        (tmp_path / name).write_text(password)
+    (tmp_path / "github_token").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A Postgres of one's own, since roles are the whole server's: a superuser postgres, passwords for all others."""
+    try:
+        with running(tmp_path / "postgres") as url:
+            postgres = make_conninfo(url, user="postgres")
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("CREATE ROLE postgres LOGIN SUPERUSER")
+                rules = tmp_path / "postgres" / "data" / "pg_hba.conf"
+                rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
+                connection.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: _can_log_in(postgres), "the new rules hold")
+            with psycopg.connect(postgres, autocommit=True) as connection:
+                connection.execute("ALTER ROLE vmcrawl RENAME TO made_by_initdb")
+            yield postgres
+    except EmbeddedUnavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no Postgres: {error}")
+        pytest.skip(f"no Postgres: {error}")
+
+
+@pytest.fixture
+def made(server: str, secrets: Path) -> str:
+    """The server after the script has run twice: the second time brings in a new password."""
+    owners = secrets / "database_password"
+    newest = owners.read_text()
+    owners.write_text("an old one")
+    _run(server, secrets)
+    owners.write_text(newest)
+    _run(server, secrets)
+    return server
+
+
+def test_the_owner_migrates_others_read_and_the_exporter_serves(made, secrets):
+    migrated = vmcrawl("migrate", env=_environment("migrate", made, secrets))
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    assert "applied" in migrated.stdout
+    with psycopg.connect(made) as server:
+        powers = server.execute(
+            "SELECT rolname, rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+            " FROM pg_roles WHERE rolname LIKE 'vmcrawl%' ORDER BY rolname"
+        ).fetchall()
+    assert powers == [(role, role != "vmcrawl_reader", False) for role in sorted({*_PASSWORDS, "vmcrawl_reader"})]
+    for role in ("vmcrawl_exporter", "vmcrawl_grafana"):
+        with psycopg.connect(_as(made, role), autocommit=True) as reader:
+            assert reader.execute("SELECT count(*) FROM public_instances").fetchone() == (0,)
+            for forbidden in (
+                "SELECT FROM domains",
+                "SELECT FROM dni",
+                "CREATE TABLE mine ()",
+                "CREATE TEMP TABLE t ()",
+            ):
+                with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+                    reader.execute(forbidden)
+            reader.execute("SET default_transaction_read_only = off")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                reader.execute("CREATE TABLE mine ()")
+    with psycopg.connect(_as(made, "vmcrawl_grafana")) as grafana:
+        assert grafana.execute("SHOW statement_timeout").fetchone() == ("30s",)
+    _serves(made, secrets)
+
+
+def test_passwords_are_those_of_the_files(made):
+    for role, (_, password) in _PASSWORDS.items():
+        assert _can_log_in(make_conninfo(made, user=role, password=password, dbname="vmcrawl"))
+        for wrong in ("an old one", ""):
+            assert not _can_log_in(make_conninfo(made, user=role, password=wrong, dbname="vmcrawl"))
+
+
+def test_nobody_else_gets_into_the_database(made):
+    with psycopg.connect(made, autocommit=True) as server:
+        server.execute("CREATE ROLE stranger LOGIN PASSWORD 'x'")
+    assert _can_log_in(make_conninfo(made, user="stranger", password="x", dbname="postgres"))
+    assert not _can_log_in(make_conninfo(made, user="stranger", password="x", dbname="vmcrawl"))
+
+
+def _serves(made: str, secrets: Path) -> None:
+    port = free_port()
+    exporter = start(["exporter", "--listen", f"127.0.0.1:{port}"], _environment("exporter", made, secrets))
+    try:
+        wait_until(lambda: exporter.poll() is not None or _answers(port), "the exporter listens")
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+    finally:
+        exporter.terminate()
+        _, log = exporter.communicate(timeout=20)
+    assert "vmcrawl_database_up 1.0" in metrics, log
+    assert 'vmcrawl_scrape_collector_success{collector="adoption"} 1.0' in metrics
+    assert "} 0.0" not in "".join(line for line in metrics.splitlines() if "collector_success" in line)
+    assert exporter.returncode == 143
+    assert "WARNING" not in log
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/-/healthy", timeout=2).status == 200)
+    except OSError:
+        return False
+
+
+def _run(server: str, secrets: Path) -> None:
+    given = conninfo_to_dict(server)
+    path = f"{_binaries()}:{os.environ['PATH']}"
+    env = {"PATH": path, "VMCRAWL_SECRETS": str(secrets), "PGHOST": str(given["host"]), "PGPORT": str(given["port"])}
+    script = DEPLOY / "compose" / "postgres" / "roles.sh"
+    done = subprocess.run([script], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _environment(service: str, made: str, secrets: Path) -> dict[str, str]:
+    """What ``compose.yaml`` gives a service, with other addresses."""
+    project, _ = composed((DEPLOY / "compose.yaml").read_text())
+    settings = project["configs"]["settings"]["file"]
+    given = conninfo_to_dict(made)
+    environment = {}
+    for name, value in project["services"][service]["environment"].items():
+        if name.endswith("DATABASE_URL"):
+            user = value.partition("//")[2].partition("@")[0]
+            environment[name] = make_conninfo(
+                "", host=given["host"], port=given.get("port"), user=user, dbname="vmcrawl"
+            )
+        else:
+            found = value.replace("/run/secrets", str(secrets))
+            environment[name] = found.replace("/etc/vmcrawl/config.yaml", settings)
+    return {"PATH": os.environ["PATH"], **environment}
+
+
+def _as(made: str, role: str) -> str:
+    return make_conninfo(made, user=role, password=_PASSWORDS[role][1], dbname="vmcrawl")
+
+
+def _can_log_in(conninfo: str) -> bool:
+    try:
+        psycopg.connect(conninfo).close()
+    except psycopg.OperationalError:
+        return False
+    return True
