@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -30,11 +30,11 @@ def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
     # A big-int comparison per row costs a fifth of ``address in network``.
     number = int(address)
     if isinstance(address, IPv4Address):
-        rows = _CLOSED_V4
-    elif number >> 125 != 1:
-        return f"{address} is outside of global unicast (2000::/3)"
+        rows = _ROWS_V4
+    elif number >> 125 != _GLOBAL_BITS:
+        return f"{address} is outside of global unicast ({GLOBAL_UNICAST})"
     else:
-        rows = _CLOSED_V6
+        rows = _ROWS_V6
     for first, last, what in rows:
         if first <= number <= last:
             return f"{address} is {what}"
@@ -46,6 +46,18 @@ def embedded_ipv4(address: Address) -> IPv4Address | None:
     if isinstance(address, IPv6Address) and int(address) >> 32 in _CARRIERS:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None
+
+
+def open_networks() -> dict[Network, tuple[Network, ...]]:
+    """All that :func:`refusal` lets through, as a firewall can be told it: networks, and the holes in each of them.
+
+    Of IPv4-mapped addresses nothing is said: they are never on the wire (:func:`connectable`).
+    """
+    every_v4 = IPv4Network("0.0.0.0/0")
+    carried = tuple(
+        IPv6Network((int(NAT64.network_address) | int(each.network_address), 96 + each.prefixlen)) for each in CLOSED_V4
+    )
+    return {every_v4: tuple(CLOSED_V4), GLOBAL_UNICAST: tuple(CLOSED_V6), NAT64: carried}
 
 
 def connectable(address: Address) -> Address:
@@ -128,13 +140,9 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _table(rows: dict[str, str]) -> tuple[tuple[int, int, str], ...]:
-    networks = [(IPv6Network(text) if ":" in text else IPv4Network(text), what) for text, what in rows.items()]
-    return tuple((int(each.network_address), int(each.broadcast_address), what) for each, what in networks)
-
-
-_CLOSED_V4 = _table(
-    {
+CLOSED_V4: Mapping[IPv4Network, str] = {
+    IPv4Network(text): what
+    for text, what in {
         "0.0.0.0/8": "'this network' (RFC 791)",
         "10.0.0.0/8": "private (RFC 1918)",
         "100.64.0.0/10": "shared address space (RFC 6598)",
@@ -154,20 +162,35 @@ _CLOSED_V4 = _table(
         "203.0.113.0/24": "for documentation (RFC 5737)",
         "224.0.0.0/4": "multicast (RFC 5771)",
         "240.0.0.0/4": "reserved (RFC 1112)",
-    }
-)
+    }.items()
+}
 
-#: What is closed within 2000::/3; everything outside of it is closed as a whole.
-_CLOSED_V6 = _table(
-    {
+#: Everything outside of this is closed as a whole, except for NAT64.
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+#: What is closed within global unicast.
+CLOSED_V6: Mapping[IPv6Network, str] = {
+    IPv6Network(text): what
+    for text, what in {
         "2001::/23": "for protocol assignments, Teredo among them (RFC 2928, RFC 4380)",
         "2001:db8::/32": "for documentation (RFC 3849)",
         "2002::/16": "6to4 (RFC 3056)",
         "2620:4f:8000::/48": "AS112 (RFC 7534)",
         "3ffe::/16": "6bone, returned (RFC 3701)",
         "3fff::/20": "for documentation (RFC 9637)",
-    }
-)
+    }.items()
+}
+
+#: Addresses that lead to the IPv4 host in their last 32 bits (RFC 6052, 2.1).
+NAT64 = IPv6Network("64:ff9b::/96")
+
+
+def _table(rows: Mapping[IPv4Network, str] | Mapping[IPv6Network, str]) -> tuple[tuple[int, int, str], ...]:
+    return tuple((int(each.network_address), int(each.broadcast_address), what) for each, what in rows.items())
+
+
+_ROWS_V4, _ROWS_V6 = _table(CLOSED_V4), _table(CLOSED_V6)
+_GLOBAL_BITS = int(GLOBAL_UNICAST.network_address) >> 125
 
 #: The upper 96 bits of addresses whose packets reach an IPv4 host: IPv4-mapped, NAT64.
-_CARRIERS = frozenset({int(IPv6Address("::ffff:0:0")) >> 32, int(IPv6Address("64:ff9b::")) >> 32})
+_CARRIERS = frozenset({int(IPv6Address("::ffff:0:0")) >> 32, int(NAT64.network_address) >> 32})
