@@ -1,6 +1,7 @@
 """The role that may read sums and listed instances, and nothing else."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import psycopg
@@ -31,6 +32,24 @@ READABLE = {
     ),
     *("failing_states", "freshness", "lease_states", "run_states", "run_totals", "crawl_totals", "crawl_durations"),
 }
+
+
+def test_whoever_migrates_at_the_same_moment_waits(empty_database_url: str):
+    with connect(DatabaseSettings(url=empty_database_url)) as first, ThreadPoolExecutor(1) as elsewhere:
+        migrate(first)
+        with first.transaction():
+            assert let_read(first, "vmcrawl_reader") == ""
+            second = elsewhere.submit(_migrate_and_let_read, empty_database_url)
+            with connect(DatabaseSettings(url=empty_database_url)) as watching:
+                while not second.done() and not column(watching, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+                    pass
+        assert second.result() == ""
+
+
+def _migrate_and_let_read(url: str) -> str:
+    with connect(DatabaseSettings(url=url)) as connection:
+        migrate(connection)
+        return let_read(connection, "vmcrawl_reader")
 
 
 def relations(connection: psycopg.Connection) -> list[str]:

@@ -3,13 +3,22 @@
 import psycopg
 from psycopg import sql
 
+from vmcrawl.store.migrations import LOCK
+
 
 def let_read(connection: psycopg.Connection, role: str) -> str:
     """Make ``role``, if it is not there, and let it read sums and ``public_instances``; returns why that failed.
 
     Meant to be called with each migration: what was not allowed once may be allowed now, or the role may have been
-    made by somebody who may.
+    made by somebody who may. As migrations do, any number may do it at the same moment.
     """
+    with connection.transaction():
+        # Two that grant the same at once would fail, not wait: "tuple concurrently updated".
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        return _grant(connection, role)
+
+
+def _grant(connection: psycopg.Connection, role: str) -> str:
     name = sql.Identifier(role)
     try:
         with connection.transaction():

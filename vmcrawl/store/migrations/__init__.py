@@ -12,8 +12,8 @@ from vmcrawl.advisory import packaged_advisories
 from vmcrawl.catalogue import SNAPSHOT_DATE, packaged_catalogue
 from vmcrawl.store.snapshot import is_taken_in, take_in
 
-#: Any number will do, as long as nothing else in the same database takes this advisory lock.
-_LOCK = 0x766D_6372_6177_6C00
+#: Who changes tables or rights holds this advisory lock. Any number will do that nothing else in the database takes.
+LOCK = 0x766D_6372_6177_6C00
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -51,7 +51,7 @@ def migrate(connection: psycopg.Connection, known: Sequence[Migration] | None = 
     if not pending(connection, known):
         return []
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations ("
             " number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
