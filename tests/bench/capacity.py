@@ -7,9 +7,10 @@ many crawler processes would. From these numbers follows how large a Postgres a 
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +24,8 @@ from tests.store.builders import failed, ok
 from vmcrawl.embedded import running
 from vmcrawl.outcome import Outcome
 from vmcrawl.settings import DatabaseSettings
-from vmcrawl.store import claims, results, runs
+from vmcrawl.store import claims, history, results, runs
+from vmcrawl.store.connection import connect
 from vmcrawl.store.database import Database
 
 _WRITERS = 4
@@ -51,7 +53,9 @@ def main() -> None:
         running(Path(directory)) as server_url,
         temporary_database(server_url) as url,
     ):
-        generate(url, size)
+        now = generate(url, size)
+        for name, seconds in _whole_ledger(url, now):
+            sys.stdout.write(f"  {name:<36} {seconds:>8.2f} s\n")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("UPDATE domains SET due_at = now() - interval '1 hour' WHERE due_at > now()")
             connection.execute("VACUUM ANALYZE domains")
@@ -61,6 +65,21 @@ def main() -> None:
             done = sum(pool.map(partial(_write, url, batch), range(_WRITERS)))
         after = _meter(url, Path(directory))
         _tell(size, batch, done, before, after, url)
+
+
+def _whole_ledger(url: str, now: datetime) -> Iterator[tuple[str, float]]:
+    """How long the statements take that read all of it: once a run, or once a scrape."""
+    with connect(DatabaseSettings(url=url)) as connection:
+        run_id = runs.start_run(connection, now)
+        questions: dict[str, Callable[[], object]] = {
+            "start of a run: what is due": lambda: claims.count_due(connection, now),
+            "end of a run: what is missing": lambda: history.sight(connection, run_id, now - timedelta(days=4)),
+            "a scrape: the ledger by outcome": lambda: connection.execute("SELECT * FROM ledger_states").fetchall(),
+        }
+        for name, ask in questions.items():
+            started = time.perf_counter()
+            ask()
+            yield name, time.perf_counter() - started
 
 
 def _write(url: str, batch: int, number: int) -> int:
