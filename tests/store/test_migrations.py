@@ -25,7 +25,7 @@ RELEASED = {
     "0007_counting": "ca31e1a424a4cc4cbeb1911824a33fafc671e6f03dd04385034b6cc6378c49a0",
     "0008_shared_runs": "9562c6e64874b7f2773b285d5e4bee318756529176b7ee57243fa3a47bf72b80",
     "0009_dni_lists": "336b739e4a863722fbc2b7104169405eb9b1eb5038e0a6c1e365e8609d1059af",
-    "0010_discovery": "7e1544ba90f91a79f25194edfe7fb8e11a6eb6140cef1a5b9fe224d0dde457ea",
+    "0010_discovery": "9839a57965a13d6ebd6a65ce89f01a2478ee7f116d11141bd31f3735fc0a2c54",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.

@@ -14,6 +14,7 @@ from vmcrawl.peers import Name
 from vmcrawl.settings import DatabaseSettings, DiscoverySettings
 from vmcrawl.store import peers
 from vmcrawl.store.connection import connect
+from vmcrawl.store.ledger import add_domains
 from vmcrawl.store.peers import Added, Asking
 
 A, B, C = Domain("a.example"), Domain("b.example"), Domain("c.example")
@@ -167,6 +168,16 @@ def test_a_registrable_domain_gets_so_many_names_and_the_shortest(connection: ps
     ]
     assert add(connection, under("farm.org", "c"), names_per_domain=5) == Added(crowded=1)
     assert add(connection, under("x-farm.org", "c"), names_per_domain=5) == Added(new=1)
+
+
+def test_all_names_of_the_ledger_count_and_those_that_are_gone_do_not(connection: psycopg.Connection):
+    owner = Domain("owner.example")
+    add_domains(connection, [owner, Domain("one.owner.example"), Domain("notowner.example")], "file", NOW)
+    assert add(connection, under(owner, "x", "y"), names_per_domain=3) == Added(crowded=1, new=1)
+    connection.execute("DELETE FROM domains WHERE domain = 'one.owner.example'")
+    assert add(connection, under(owner, "y", "z"), names_per_domain=3) == Added(crowded=1, new=1)
+    backwards = "SELECT reverse(name) FROM domains_backwards ORDER BY 1"
+    assert column(connection, backwards) == column(connection, "SELECT domain FROM domains ORDER BY 1")
 
 
 def test_so_many_are_added_and_no_more(connection: psycopg.Connection):

@@ -205,10 +205,9 @@ WITH fresh AS MATERIALIZED (
     SELECT registrable,
            (SELECT count(*) FROM domains WHERE domains.domain = each.registrable)
            + (SELECT count(*) FROM (
-                 SELECT FROM domains
-                 WHERE reverse(domains.domain) COLLATE "C" >= reverse(each.registrable) || '.'
-                   AND reverse(domains.domain) COLLATE "C" < reverse(each.registrable) || '/'
-                 ORDER BY reverse(domains.domain) COLLATE "C" LIMIT %(names_per_domain)s
+                 SELECT FROM domains_backwards
+                 WHERE name >= reverse(each.registrable) || '.' AND name < reverse(each.registrable) || '/'
+                 ORDER BY name LIMIT %(names_per_domain)s
               ) AS below) AS names
     FROM (SELECT DISTINCT registrable FROM fresh) AS each
 ), fitting AS MATERIALIZED (
