@@ -28,7 +28,7 @@ def together(stage: Stage, size: int, through_pgbouncer: bool) -> None:
         told = make_conninfo(pool, dbname=conninfo_to_dict(url)["dbname"]) if pool else url
         # What a pod with one CPU finds out for itself.
         env = stage.environment(told, CRAWL_PROCESSES="2", CRAWL_THREADS="128")
-        endings = play(url, env, size, lambda: restart_postgres(stage.directory / "postgres"), within)
+        endings = play(url, env, crowd.size, lambda: restart_postgres(stage.directory / "postgres"), within)
         with psycopg.connect(url) as connection:
             books = connection.execute(_BOOKS.encode()).fetchone()
         numbers = scrape(exporter(told))
@@ -40,6 +40,7 @@ def together(stage: Stage, size: int, through_pgbouncer: bool) -> None:
         f" {summary.get('crawled', 0):,} crawled in {summary.get('duration_seconds', 0):.1f} s;"
         f" verdicts, in the ledger, runs, endings, pages of history, leases, suspects: {books}\n"
     )
+    size = crowd.size
     whole = {"verdicts": size, "ledger": size, "runs": 1, "endings": 1, "pages": 1, "leases": 0, "suspects": 0}
     right = {
         "exit codes": [ending.exit_code for ending in endings] == [-9, 143, 0, 0],
