@@ -4,11 +4,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from vmcrawl.address import Address
 from vmcrawl.answer import Answer
 from vmcrawl.deadline import Budget
 from vmcrawl.tls import BudgetedSocket, secure
+from vmcrawl.witness import Security
 
 #: A record of TLS holds no more (RFC 8446, 5.1), and one read brings one record.
 _PIECE = 16 * 1024
@@ -109,6 +111,16 @@ class Connection:
         It must not be taken for the next answer.
         """
         return self._socket.has_something()
+
+    def security(self) -> Security:
+        """What was agreed on in the handshake."""
+        cipher = self._socket.cipher()
+        until = (self._socket.getpeercert() or {}).get("notAfter")
+        return Security(
+            self._socket.version() or "",
+            cipher[0] if cipher else "",
+            datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC) if isinstance(until, str) else None,
+        )
 
     def close(self) -> None:
         """Close without a word: nobody waits for TLS' farewell."""

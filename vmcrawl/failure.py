@@ -4,6 +4,7 @@ import errno
 import ssl
 
 from vmcrawl.answer import BrokenAnswer, HungUp, OverlongHead
+from vmcrawl.document import clean_text
 from vmcrawl.outcome import Outcome
 
 #: No route to the host or its network, told by the kernel or by a router (ICMP, RFC 1122 4.2.3.9). EACCES is what
@@ -56,6 +57,17 @@ def hung_up(error: OSError | BrokenAnswer | OverlongHead) -> bool:
     return isinstance(error, HungUp) or getattr(error, "errno", None) in _HUNG_UP
 
 
+def explain(error: OSError | BrokenAnswer | OverlongHead) -> str:
+    """What is to be said of an error, in a few clean words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "reason", None) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return clean_text(f"{type(error).__name__}: {error}", _LONGEST_REASON)
+
+
 def _of_tls(error: ssl.SSLError, *, answered: bool) -> Outcome | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Outcome.TLS_CERTIFICATE
@@ -68,4 +80,5 @@ def _of_tls(error: ssl.SSLError, *, answered: bool) -> Outcome | None:
     return Outcome.CONNECTION_RESET if answered else Outcome.TLS_HANDSHAKE
 
 
+_LONGEST_REASON = 200
 _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)

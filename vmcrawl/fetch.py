@@ -16,7 +16,7 @@ from vmcrawl.connection import Connection, OpenSockets
 from vmcrawl.deadline import Budget, OutOfBytes, Stopped
 from vmcrawl.dial import dial
 from vmcrawl.document import clean_text
-from vmcrawl.failure import hung_up, outcome_of
+from vmcrawl.failure import explain, hung_up, outcome_of
 from vmcrawl.gate import Gate
 from vmcrawl.observation import CrawlFailed
 from vmcrawl.outcome import Outcome
@@ -26,6 +26,7 @@ from vmcrawl.stay import Stay
 from vmcrawl.target import Target, parse_target
 from vmcrawl.tls import make_context
 from vmcrawl.wire import Download, Request, Response, Turn
+from vmcrawl.witness import Stage, Witness
 
 #: Of an answer that says all by its status, so much is read to keep the connection, and for so long.
 _DRAINED_BYTES = 64 * 1024
@@ -79,9 +80,12 @@ class Client:
         self.resolver = Resolver(network.nameservers, network.dns_timeout)
         self.gate = Gate(lock_file, network.requests_per_address)
 
-    def session(self, timeout: timedelta) -> "FetchSession":
-        """The network for one crawl, which may make servers cost it ``timeout`` in all; to be used by one thread."""
-        return FetchSession(self, timeout)
+    def session(self, timeout: timedelta, witness: Witness | None = None) -> "FetchSession":
+        """The network for one crawl, which may make servers cost it ``timeout`` in all; to be used by one thread.
+
+        ``witness`` hears how each request goes.
+        """
+        return FetchSession(self, timeout, witness)
 
     def end_overdue(self) -> None:
         """To be called twice a second or so: end what no limit of its own thread can end."""
@@ -107,8 +111,9 @@ class FetchSession:
     the gate, look-ups and pauses of our own making are not in them.
     """
 
-    def __init__(self, client: Client, timeout: timedelta) -> None:
+    def __init__(self, client: Client, timeout: timedelta, witness: Witness | None = None) -> None:
         self._client = client
+        self._witness = witness
         self._budget = Budget(timeout.total_seconds(), client.read_seconds, client.stopping)
         self._connections: dict[str, Connection] = {}
         self._stay = Stay(client.gate, self._budget)
@@ -140,6 +145,8 @@ class FetchSession:
         """
         target = parse_target(request.url)
         try:
+            if self._witness is not None:
+                self._witness.entered(Stage.GATE)
             self._stay.enter(target.host)
             if turn is not None:
                 turn.begin()
@@ -173,6 +180,8 @@ class FetchSession:
             addresses = self._addresses(target) if known is None else (known.address,)
             self._stay.move_to(addresses[0])
             answer = self._ask(target, request, addresses)
+            if self._witness is not None:
+                self._witness.entered(Stage.BODY)
             return self._receive(target.host, request, answer)
         except OutOfBytes as error:
             limit = self._limits(request).max_wire_bytes
@@ -183,7 +192,7 @@ class FetchSession:
                 raise
             if self._client.stopping.is_set():
                 raise Stopped from error
-            raise _failed(outcome, f"{target.host}: {_explain(error)}") from error
+            raise _failed(outcome, f"{target.host}: {explain(error)}") from error
 
     def _addresses(self, target: Target) -> tuple[Address, ...]:
         """All addresses of the host, in the order to try them; one that may not be asked refuses the host."""
@@ -199,6 +208,8 @@ class FetchSession:
         return tuple(dict.fromkeys(connectable(address) for address in found))
 
     def _look_up(self, host: str) -> tuple[Address, ...]:
+        if self._witness is not None:
+            self._witness.entered(Stage.DNS)
         # Our own name server makes us wait, not the one that we are about to ask: the resolver's limit bounds that.
         with self._budget.ours():
             return self._client.resolver.resolve(host)
@@ -210,9 +221,8 @@ class FetchSession:
         )
         connection = self._connections.get(target.host)
         if connection is not None and not connection.stale():
-            self.requests += 1
             try:
-                return connection.ask(head.encode())
+                return self._send(connection, head)
             except _BROKEN as error:
                 # A server may close an idle connection just as we use it (RFC 9112, 9.3.1): that is no failure,
                 # unless it had begun to answer.
@@ -226,14 +236,27 @@ class FetchSession:
             self._stay.move_to(addresses[0])
         connection = self._connect(target, addresses)
         self._stay.move_to(connection.address)
+        return self._send(connection, head)
+
+    def _send(self, connection: Connection, head: str) -> Answer:
         self.requests += 1
+        if self._witness is not None:
+            self._witness.at(connection.address)
+            self._witness.entered(Stage.FIRST_BYTE)
         return connection.ask(head.encode())
 
     def _connect(self, target: Target, addresses: tuple[Address, ...]) -> Connection:
-        client = self._client
+        client, witness = self._client, self._witness
+        if witness is not None:
+            witness.entered(Stage.CONNECT)
         raw, address = dial(addresses, client.network.port, client.connect_seconds, self._budget)
+        if witness is not None:
+            witness.at(address)
+            witness.entered(Stage.TLS)
         connection = Connection(raw, address, target.server_name, client.context, self._budget, client.sockets)
         self._connections[target.host] = connection
+        if witness is not None:
+            witness.secured(connection.security())
         return connection
 
     def _receive(self, host: str, request: Request, answer: Answer) -> Response:
@@ -314,19 +337,9 @@ class FetchSession:
             connection.close()
 
 
-_LONGEST_REASON, _LONGEST_DETAIL = 200, 500
+_LONGEST_DETAIL = 500
 
 
 def _failed(outcome: Outcome, detail: str) -> CrawlFailed:
     # Names, URLs, status lines and header values are a stranger's.
     return CrawlFailed(outcome, clean_text(detail, _LONGEST_DETAIL))
-
-
-def _explain(error: OSError | BrokenAnswer | OverlongHead) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, ssl.SSLError):
-        return getattr(error, "reason", None) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return clean_text(f"{type(error).__name__}: {error}", _LONGEST_REASON)
