@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from protego import Protego
 
 from tests.documents import document
-from vmcrawl.robots import MAX_BYTES, parse_rules, reduce_robots
+from vmcrawl.robots import MAX_BYTES, find_line, parse_rules, reduce_robots
 
 HOST = "https://a.example"
 WELL_KNOWN = "/.well-known/nodeinfo"
@@ -226,3 +226,39 @@ def test_no_bytes_make_it_raise_and_reducing_twice_changes_nothing(body, path):
         assert reduced.isascii()
         assert reduce_robots(reduced.encode(), "vmcrawl") == reduced
         assert parse_rules(reduced).allows(f"{HOST}/{path}") in (True, False)
+
+
+_WRITTEN = b"""# for all
+User-agent: *
+Disallow: /
+User-agent: other
+User-agent: vmcrawl
+Disallow: /%61pi # ours
+Allow:   /api/v2*
+
+User-agent: VMcrawl
+Disallow: /media
+Disallow: /api
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "rule", "line"),
+    [
+        ("/api/v1/instance", ("/api", False), (6, "Disallow: /%61pi # ours")),
+        ("/api/v2/instance", ("/api/v2*", True), (7, "Allow:   /api/v2*")),
+        ("/media/x", ("/media", False), (10, "Disallow: /media")),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_rule_that_decides_is_found_as_it_was_written(path, rule, line, end):
+    body = _WRITTEN.replace(b"\n", end)
+    found = parse_rules(reduce_robots(body, "vmcrawl")).rule_for(f"https://a.example{path}")
+    assert found == rule
+    assert find_line(body, "vmcrawl", rule[0], allows=rule[1]) == line
+
+
+def test_where_no_rule_speaks_of_a_path_there_is_none_to_be_found():
+    assert parse_rules(reduce_robots(_WRITTEN, "vmcrawl")).rule_for("https://a.example/nodeinfo/2.0") is None
+    assert find_line(_WRITTEN, "vmcrawl", "/", allows=False) is None
+    assert find_line(_WRITTEN, "somebody", "/", allows=False) == (3, "Disallow: /")

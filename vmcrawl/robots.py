@@ -33,6 +33,33 @@ def reduce_robots(body: bytes, agent: str) -> str:
     return (_reduce_known if len(body) <= _SMALL_BYTES else _reduce)(body, agent)
 
 
+def find_line(body: bytes, agent: str, pattern: str, *, allows: bool) -> tuple[int, str] | None:
+    """Where a robots.txt has the rule with that normalised ``pattern`` for ``agent``: the line's number and its text.
+
+    None if it has no such rule.
+    """
+    text = _text(body)
+    named, everybody = _Group(), _Group()
+    current: list[_Group] = []
+    found: list[tuple[_Group, int]] = []
+    for line in _records(text):
+        if line.kind == "user-agent":
+            if line.starts_group:
+                current = []
+            if (group := _group_for(line.value, agent, named, everybody)) is not None:
+                current.append(group)
+        elif line.kind == ("allow" if allows else "disallow") and _normalised_patterns([line.value]) == [pattern]:
+            found += [(group, line.position) for group in current]
+        for group in current:
+            group.take(line)
+    chosen = named if named.exists else everybody
+    for group, position in found:
+        if group is chosen:
+            start = text.rfind("\n", 0, position) + 1
+            return text.count("\n", 0, start) + 1, text[start:].partition("\n")[0].strip()
+    return None
+
+
 def _reduce(body: bytes, agent: str) -> str:
     named, everybody = _Group(), _Group()
     current: list[_Group] = []
@@ -80,8 +107,20 @@ class Rules:
         if path_and_query.partition("?")[0] == "/robots.txt":
             return True
         path = _normalised_path(path_and_query)
-        decisive = _decisive([*self._plain_matches(path), *self._starred_matches(path)])
+        decisive = self._decisive(path)
         return not decisive or _verdict(decisive, path)
+
+    def rule_for(self, url: str) -> tuple[str, bool] | None:
+        """The pattern, normalised, that decides about ``url``, and whether it allows; None where no rule does."""
+        path = _normalised_path(path_of(url))
+        decisive = self._decisive(path)
+        if not decisive:
+            return None
+        allowed = _verdict(decisive, path)
+        return next((rule for rule in decisive if rule[1] is allowed), None)
+
+    def _decisive(self, path: str) -> list[tuple[str, bool]]:
+        return _decisive([*self._plain_matches(path), *self._starred_matches(path)])
 
     def _plain_matches(self, path: str) -> Iterator[tuple[str, bool]]:
         if (whole := f"{path}$") in self._plain:
@@ -145,6 +184,8 @@ class _Record(NamedTuple):
     value: str
     #: For a user-agent line: whether it is the first of its group.
     starts_group: bool
+    #: Where the line begins.
+    position: int
 
 
 @dataclass(slots=True, eq=False)
@@ -186,7 +227,7 @@ def _records(text: str) -> Iterator[_Record]:
             previous in ("allow", "disallow")
             or (previous == "crawl-delay" and _BLANK_LINE.search(text, previous_end, match.start()) is not None)
         )
-        yield _Record(kind, match[2].strip(), starts_group)
+        yield _Record(kind, match[2].strip(), starts_group, match.start())
         if kind != "crawl-delay" or previous == "user-agent":
             previous, previous_end = kind, match.end()
 
