@@ -1,4 +1,4 @@
-"""What is known: of one domain and why it is or is not published, of the queue, of outcomes and versions."""
+"""What is known of one domain: its row of the ledger, and all that bears on why it is, or is not, published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +25,15 @@ class LedgerRow:
     retry_after_until: datetime | None
     leased_until: datetime | None
     lease_holder: str | None
+    lease_run: int | None
     wanted_by: int | None
     suspect: bool
     nodeinfo_url: str | None
     last_crawled_at: datetime | None
+    #: The run that crawled it last.
+    crawled_in: int | None
+    #: Until then one request is enough for a look at it; None: all of it is looked at.
+    trusted_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,16 @@ class Sighting:
     active_users: int
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HostRules:
+    """What the robots.txt of a host says of us, as it was read last."""
+
+    host: str
+    read_at: datetime
+    #: As :func:`vmcrawl.robots.reduce_robots` wrote it; "" if nothing is forbidden.
+    rules: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,33 +109,21 @@ class Known:
     listed: bool
     #: Of the version in ``sighting``, newest first.
     advisories: Sequence[OpenAdvisory]
-    #: The last ten, newest first.
+    #: The last twenty, newest first.
     changes: Sequence[Change]
+    #: Of the domain and of the host that serves its NodeInfo, as far as they were ever read.
+    robots: Sequence[HostRules]
+    #: Domains that are other names of it, by name, and how many there are; no more than twenty are listed.
+    aliases: Sequence[Domain]
+    alias_count: int
+    #: The machine that has it under lease; None if nobody has, or nobody knows.
+    leased_on: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """How much work there is."""
-
-    domains: int
-    due: int
-    leased: int
-    suspects: int
-    #: When the next domain falls due; None if something is due now, or the ledger is empty.
-    next_due_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class VersionCount:
-    """Published instances of one branch, fork and version."""
-
-    branch: str | None
-    support: str | None
-    fork: str | None
-    release: str | None
-    patched: bool | None
-    instances: int
-    active_users: int
+def covers_of(connection: psycopg.Connection, domain: Domain) -> list[Cover]:
+    """The entries of exclusions and DNI list that bear on a domain, which need not be in the ledger."""
+    with connection.cursor(row_factory=class_row(Cover)) as cursor:
+        return cursor.execute(_COVERS, {"domain": domain}).fetchall()
 
 
 def show(connection: psycopg.Connection, domain: Domain) -> Known | None:
@@ -131,40 +134,46 @@ def show(connection: psycopg.Connection, domain: Domain) -> Known | None:
         return None
     with connection.cursor(row_factory=class_row(Sighting)) as cursor:
         sighting = cursor.execute(_SIGHTING, [domain]).fetchone()
-    with connection.cursor(row_factory=class_row(Cover)) as cursor:
-        covers = cursor.execute(_COVERS, {"domain": domain}).fetchall()
     facts = connection.execute(_PUBLISHED, {"domain": domain}).fetchone()
     assert facts is not None
     with connection.cursor(row_factory=class_row(OpenAdvisory)) as cursor:
         advisories = cursor.execute(_ADVISORIES, [domain]).fetchall()
     with connection.cursor(row_factory=class_row(Change)) as cursor:
         changes = cursor.execute(_CHANGES, [domain]).fetchall()
+    with connection.cursor(row_factory=class_row(HostRules)) as cursor:
+        robots = cursor.execute(_ROBOTS, {"domain": domain, "nodeinfo_url": row.nodeinfo_url}).fetchall()
+    aliases = connection.execute(_ALIASES, [domain]).fetchall()
     retention, published, listed = facts
-    return Known(row, sighting, covers, retention, published, listed, advisories, changes)
+    return Known(
+        row,
+        sighting,
+        covers_of(connection, domain),
+        retention,
+        published,
+        listed,
+        advisories,
+        changes,
+        robots,
+        [name for name, _ in aliases],
+        aliases[0][1] if aliases else 0,
+        _leased_on(connection, row),
+    )
 
 
-def outcome_counts(connection: psycopg.Connection) -> dict[str | None, int]:
-    """Domains of the ledger by their last outcome, most frequent first; None: never crawled."""
-    return dict(connection.execute("SELECT outcome, count(*) FROM domains GROUP BY outcome ORDER BY 2 DESC, 1"))
-
-
-def queue(connection: psycopg.Connection, now: datetime) -> Queue:
-    """How many domains there are, due, being crawled, and under suspicion. Reads the whole ledger: for people."""
-    with connection.cursor(row_factory=class_row(Queue)) as cursor:
-        counted = cursor.execute(_QUEUE, {"now": now}).fetchone()
-    assert counted is not None
-    return counted
-
-
-def version_counts(connection: psycopg.Connection) -> list[VersionCount]:
-    """Published instances by branch, fork and release, those with most instances first."""
-    with connection.cursor(row_factory=class_row(VersionCount)) as cursor:
-        return cursor.execute(_VERSION_COUNTS).fetchall()
+def _leased_on(connection: psycopg.Connection, row: LedgerRow) -> str | None:
+    if row.lease_holder is None:
+        return None
+    # Crawlers are other processes than the part of the run that started them, but of the same boot and PID namespace.
+    place = "/".join(row.lease_holder.split("/")[:2]) + "/"
+    found = connection.execute(
+        "SELECT machine FROM run_parts WHERE run_id = %s AND starts_with(part, %s) LIMIT 1", [row.lease_run, place]
+    ).fetchone()
+    return None if found is None else str(found[0])
 
 
 _ROW = """
 SELECT domain, source, added_at, outcome, detail, alias_of, failures, due_at, retry_after_until, leased_until,
-       lease_holder, wanted_by, suspect, nodeinfo_url, last_crawled_at
+       lease_holder, lease_run, wanted_by, suspect, nodeinfo_url, last_crawled_at, crawled_in, trusted_until
 FROM domains WHERE domain = %s
 """
 _SIGHTING = """
@@ -179,7 +188,7 @@ WHERE s.domain = %s ORDER BY a.published DESC NULLS LAST, ghsa_id
 """
 _CHANGES = """
 SELECT from_version, to_version, observed_at FROM version_changes
-WHERE domain = %s ORDER BY observed_at DESC LIMIT 10
+WHERE domain = %s ORDER BY observed_at DESC LIMIT 20
 """
 _COVERS = """
 SELECT 'exclusion' AS kind, domain, reason AS note FROM exclusions
@@ -194,18 +203,11 @@ SELECT retention,
        EXISTS (SELECT FROM public_instances WHERE domain = %(domain)s)
 FROM publication
 """
-_QUEUE = """
-SELECT count(*) AS domains,
-       count(*) FILTER (WHERE due_at <= %(now)s AND (leased_until IS NULL OR leased_until <= %(now)s)
-                          AND (retry_after_until IS NULL OR retry_after_until <= %(now)s)) AS due,
-       count(*) FILTER (WHERE leased_until > %(now)s) AS leased,
-       count(*) FILTER (WHERE suspect) AS suspects,
-       CASE WHEN count(*) FILTER (WHERE due_at <= %(now)s) = 0 THEN min(due_at) END AS next_due_at
-FROM domains
+_ROBOTS = """
+SELECT host, read_at, rules FROM robots
+WHERE host IN (%(domain)s, substring(%(nodeinfo_url)s from '^https://([^/:?#]+)')) ORDER BY host <> %(domain)s
 """
-_VERSION_COUNTS = """
-SELECT branch, support, fork, release, patched, count(*) AS instances, sum(active_users)::bigint AS active_users
-FROM instances
-GROUP BY branch, support, fork, release, patched
-ORDER BY instances DESC, branch, fork, release
+# A look through the whole ledger, for one person: no reason for an index that each verdict would pay for.
+_ALIASES = """
+SELECT domain, count(*) OVER () FROM domains WHERE alias_of = %s ORDER BY domain LIMIT 20
 """
