@@ -8,8 +8,10 @@ from tests.store.builders import NOW, column, crawl, names, ok, start
 from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
 from vmcrawl.store import ledger
+from vmcrawl.store.adoption import VersionCount, version_counts
 from vmcrawl.store.migrations import prepare
-from vmcrawl.store.show import Cover, VersionCount, outcome_counts, queue, show, version_counts
+from vmcrawl.store.show import Cover, show
+from vmcrawl.store.standing import ledger as ledger_parts
 
 A, B = Domain("a.example"), Domain("b.example")
 
@@ -96,12 +98,11 @@ def test_show_gives_the_facts_from_which_publication_follows(connection: psycopg
     assert known.covers == [Cover("exclusion", A, "mail"), Cover("soft", Domain("example"), "why")]
 
 
-def test_the_queue_and_the_counts_add_up(connection: psycopg.Connection):
+def test_the_ledger_and_the_counts_add_up(connection: psycopg.Connection):
     crawl(connection, ok(A, active_users=10), ok(B, active_users=5), ok(Domain("c.example"), software="hometown"))
     start(connection, names(2), NOW + timedelta(minutes=1))
-    assert outcome_counts(connection) == {Outcome.OK: 3, None: 2}
-    waiting = queue(connection, NOW)
-    assert (waiting.domains, waiting.due, waiting.leased, waiting.suspects) == (5, 0, 0, 0)
-    assert waiting.next_due_at == NOW + timedelta(minutes=1)
-    assert queue(connection, NOW + timedelta(minutes=1)).due == 2
+    good, new = ledger_parts(connection, NOW)
+    assert (good.outcome, good.domains, good.due, good.leased, good.suspects) == (Outcome.OK, 3, 0, 0, 0)
+    assert (new.outcome, new.domains, new.due, new.next_due_at) == (None, 2, 0, NOW + timedelta(minutes=1))
+    assert ledger_parts(connection, NOW + timedelta(minutes=1))[1].due == 2
     assert version_counts(connection) == [VersionCount("4.5", "latest", "mastodon", "4.5.6", True, 3, 31)]

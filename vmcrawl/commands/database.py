@@ -45,15 +45,15 @@ def ready_database(settings: Settings) -> Iterator[Database]:
 
 
 @contextmanager
-def readable_database(settings: Settings) -> Iterator[Database]:
+def readable_database(settings: Settings, patience_seconds: tuple[float, ...] | None = None) -> Iterator[Database]:
     """Give the database to what only reads: whoever may not write can use it, once somebody has prepared it.
 
-    Raises :class:`NotPrepared`.
+    ``patience_seconds`` as :class:`Database` has it, if not its own. Raises :class:`NotPrepared`.
     """
     with opened(settings) as ready:
-        database = Database(ready.database)
+        database = Database(ready.database) if patience_seconds is None else Database(ready.database, patience_seconds)
         try:
-            if not database.run(is_prepared):
+            if not _may_be_read(database):
                 _prepare(database, settings)
             yield database
         finally:
@@ -94,16 +94,31 @@ def known_facts(settings: Settings) -> tuple[Exclusions, Catalogue]:
 
     Where no database has been made yet that is nobody, and what ships inside the package.
     """
+    with existing_database(settings) as database:
+        return facts_of(database)
+
+
+@contextmanager
+def existing_database(settings: Settings) -> Iterator[Database | None]:
+    """Give the database as it is, of whatever version; None where none has been made yet."""
     if not _is_somewhere(settings):
-        return Exclusions(), packaged_catalogue()
+        yield None
+        return
     with opened(settings) as ready:
         database = Database(ready.database)
         try:
-            nothing_there = len(database.run(pending)) == len(released())
-            exclusions = Exclusions() if nothing_there else database.run(load_exclusions)
-            return exclusions, _catalogue(database)
+            yield database
         finally:
             database.close()
+
+
+def facts_of(database: Database | None) -> tuple[Exclusions, Catalogue]:
+    """As :func:`known_facts`, of a database of any version."""
+    if database is None:
+        return Exclusions(), packaged_catalogue()
+    nothing_there = len(database.run(pending)) == len(released())
+    exclusions = Exclusions() if nothing_there else database.run(load_exclusions)
+    return exclusions, _catalogue(database)
 
 
 def known_catalogue(settings: Settings) -> Catalogue:
@@ -124,6 +139,15 @@ def known_catalogue(settings: Settings) -> Catalogue:
     except (DatabaseUnavailable, EmbeddedUnavailable) as error:
         log.warning("the database cannot be reached, so the packaged releases have to do: %s", error)
         return packaged_catalogue()
+
+
+def _may_be_read(database: Database) -> bool:
+    try:
+        return database.run(is_prepared)
+    except NOT_PERMITTED as error:
+        # Whoever may read views only cannot look; what they ask will show whether it is there.
+        log.debug("whether the database is of this version cannot be seen: %s", error)
+        return True
 
 
 def _prepare(database: Database, settings: Settings) -> None:
