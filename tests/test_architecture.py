@@ -12,13 +12,13 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address advisory affected answer asking builds bumps caching catalogue coding delay dnilist document domain
-    duration exclusion exposure failure fork instance judgement labels meaning nodeinfo observation orders outcome
-    pace past peers plausible ranges reading robots schedule settings sight snapshot support tally target upstream url
-    version
-    webconfig wellknown wire
+    address adoption advisory affected answer asking builds bumps caching catalogue coding delay dnilist document
+    domain due duration exclusion exposure failure fork instance judgement labels meaning nodeinfo observation orders
+    outcome pace past peers plausible ranges reading robots schedule settings sight snapshot support tally target
+    upstream url verdict version wayout webconfig wellknown wire witness
 """
 EDGES = {
+    "chart": "chart",
     "network": "connection deadline dial fetch gate hosts resolver stay tls",
     "store": "store",
     "embedded": "embedded",
@@ -40,6 +40,7 @@ OWNERS = {
     "httptools": "answer",
     "idna": "domain",
     "ijson": "peers",
+    "matplotlib": "chart",
     "multiprocessing": "pool worker",
     "prometheus_client": "exporter",
     "protego": "robots",

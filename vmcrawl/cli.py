@@ -23,6 +23,7 @@ from vmcrawl.commands import (
     migrate,
     refresh,
     releases,
+    report,
     show,
     status,
 )
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _COMMANDS = (
     *(crawl, check, show, status, domains, discover, dni, refresh),
-    *(releases, advisories, classify, history, exporter, migrate),
+    *(releases, advisories, classify, history, report, exporter, migrate),
 )
 
 #: 128 and SIGPIPE.
