@@ -55,6 +55,8 @@ _NUMBERS = {
     "exporter.advisories": (0, 1_000),
     "exporter.series": (300, 100_000),
 }
+#: A space at either end is a part of these. The end of a line is not, since nearly every file has one.
+_AS_WRITTEN = {"database.password", "exporter.database_password"}
 
 
 def read_value(name: str, expected: object, written: Written) -> object:
@@ -66,7 +68,7 @@ def read_value(name: str, expected: object, written: Written) -> object:
     if one:
         if not isinstance(written, str):
             raise ValueError("expects one value, not a list")
-        value = one(written.strip())
+        value = one(written.rstrip("\r\n") if name in _AS_WRITTEN else written.strip())
         _check_bounds(name, value)
         return value
     each = _ITEM_READERS_BY_NAME.get(name) or _ITEM_READERS_BY_TYPE[expected]
