@@ -1,6 +1,7 @@
 """What ``compose/postgres/roles.sh`` does, done to a real Postgres: who owns, who reads, and who reads what."""
 
 import os
+import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.deploy.composed import composed
@@ -19,8 +21,9 @@ from vmcrawl.embedded import EmbeddedUnavailable, _binaries, running
 _PASSWORDS = {
     "vmcrawl": ("database_password", "the owner's; DROP"),
     "vmcrawl_exporter": ("exporter_database_password", "the \"exporter's"),
-    "vmcrawl_grafana": ("grafana_database_password", "Grafana's \\ $HOME"),
+    "vmcrawl_grafana": ("grafana_database_password", "Grafana's \\ $HOME `id`"),
 }
+_ROLES = "SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid ORDER BY rolname"
 
 
 @pytest.fixture
@@ -107,6 +110,43 @@ def test_nobody_else_gets_into_the_database(made):
     assert not _can_log_in(make_conninfo(made, user="stranger", password="x", dbname="vmcrawl"))
 
 
+@pytest.mark.parametrize("name", sorted({*_PASSWORDS, "vmcrawl_reader"}))
+def test_whoever_is_a_superuser_already_stays_one_and_nothing_is_changed(server, secrets, name):
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(name)))
+        before = connection.execute(_ROLES).fetchall()
+        done = _done(server, secrets)
+        assert done.returncode == 3
+        assert f"nothing is changed: {name} is a superuser" in done.stderr
+        assert connection.execute(_ROLES).fetchall() == before
+        assert connection.execute("SELECT FROM pg_database WHERE datname = 'vmcrawl'").fetchone() is None
+
+
+def test_an_empty_password_is_none(server, secrets):
+    (secrets / "grafana_database_password").write_text("\n")
+    done = _done(server, secrets)
+    assert done.returncode != 0
+    assert "VMCRAWL_GRAFANA_PASSWORD: is empty" in done.stderr
+    with psycopg.connect(server) as connection:
+        assert connection.execute("SELECT FROM pg_roles WHERE rolname = 'vmcrawl'").fetchone() is None
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_program_and_script_read_the_same_password_from_a_file(server, secrets, ending):
+    (secrets / "database_password").write_text(f" two words, and a space behind {ending}", newline="")
+    _run(server, secrets)
+    migrated = vmcrawl("migrate", env=_environment("migrate", server, secrets))
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+
+
+def test_an_older_psql_understands_the_script():
+    # 14, which is still about, knows no \getenv.
+    commands = set(
+        re.findall(r"^\\\w+|\\gexec", (DEPLOY / "compose" / "postgres" / "roles.sh").read_text(), re.MULTILINE)
+    )
+    assert commands == {"\\set", "\\gexec"}
+
+
 def _serves(made: str, secrets: Path) -> None:
     port = free_port()
     exporter = start(["exporter", "--listen", f"127.0.0.1:{port}"], _environment("exporter", made, secrets))
@@ -131,12 +171,16 @@ def _answers(port: int) -> bool:
 
 
 def _run(server: str, secrets: Path) -> None:
+    done = _done(server, secrets)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def _done(server: str, secrets: Path) -> "subprocess.CompletedProcess[str]":
     given = conninfo_to_dict(server)
     path = f"{_binaries()}:{os.environ['PATH']}"
     env = {"PATH": path, "VMCRAWL_SECRETS": str(secrets), "PGHOST": str(given["host"]), "PGPORT": str(given["port"])}
     script = DEPLOY / "compose" / "postgres" / "roles.sh"
-    done = subprocess.run([script], env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return subprocess.run([script], env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _environment(service: str, made: str, secrets: Path) -> dict[str, str]:

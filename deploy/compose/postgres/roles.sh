@@ -7,23 +7,41 @@
 #   vmcrawl_reader    may read what is published, once migrate has run; nobody logs in as it
 #   vmcrawl_exporter  logs in and reads
 #   vmcrawl_grafana   logs in and reads, a little at a time: who sees a dashboard may send any query as this user
+#
+# Ends with 3, and changes nothing, where one of these is a superuser. For Postgres 14 and newer.
 set -eu
 
-secrets=${VMCRAWL_SECRETS:-/run/secrets}
-VMCRAWL_OWNER_PASSWORD=$(cat "$secrets/database_password")
-VMCRAWL_EXPORTER_PASSWORD=$(cat "$secrets/exporter_database_password")
-VMCRAWL_GRAFANA_PASSWORD=$(cat "$secrets/grafana_database_password")
+# As vmcrawl reads the same files: one line, whatever it ends with. An empty one would let nobody in.
+password_in() {
+    tr -d '\r' <"${VMCRAWL_SECRETS:-/run/secrets}/$1"
+}
+VMCRAWL_OWNER_PASSWORD=$(password_in database_password)
+VMCRAWL_EXPORTER_PASSWORD=$(password_in exporter_database_password)
+VMCRAWL_GRAFANA_PASSWORD=$(password_in grafana_database_password)
+: "${VMCRAWL_OWNER_PASSWORD:?is empty}" "${VMCRAWL_EXPORTER_PASSWORD:?is empty}" "${VMCRAWL_GRAFANA_PASSWORD:?is empty}"
 export VMCRAWL_OWNER_PASSWORD VMCRAWL_EXPORTER_PASSWORD VMCRAWL_GRAFANA_PASSWORD
 
-# By environment, so that no password stands on a command line.
+# By environment, so that no password stands on a command line. (\getenv is not known to psql before 15.)
 psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres <<'SQL'
-\getenv owner_password VMCRAWL_OWNER_PASSWORD
-\getenv exporter_password VMCRAWL_EXPORTER_PASSWORD
-\getenv grafana_password VMCRAWL_GRAFANA_PASSWORD
+\set owner_password `printf %s "$VMCRAWL_OWNER_PASSWORD"`
+\set exporter_password `printf %s "$VMCRAWL_EXPORTER_PASSWORD"`
+\set grafana_password `printf %s "$VMCRAWL_GRAFANA_PASSWORD"`
 -- Statements with passwords are not logged, not even when they fail.
 SET log_statement = 'none';
 SET log_min_error_statement = 'panic';
 SET client_min_messages = 'warning';
+
+-- Before anything is changed: who is a superuser already is one for somebody, and would be none after this.
+DO $$
+DECLARE found text := (
+    SELECT string_agg(rolname, ', ') FROM pg_roles
+    WHERE rolsuper AND rolname IN ('vmcrawl', 'vmcrawl_reader', 'vmcrawl_exporter', 'vmcrawl_grafana'));
+BEGIN
+    IF found IS NOT NULL THEN
+        RAISE EXCEPTION 'nothing is changed: % is a superuser here, and this would take that away', found
+            USING HINT = 'Rename it, and run this as the superuser of another name (POSTGRES_USER).';
+    END IF;
+END $$;
 
 SELECT format('CREATE ROLE %I', name)
 FROM unnest(ARRAY['vmcrawl', 'vmcrawl_reader', 'vmcrawl_exporter', 'vmcrawl_grafana']) AS name
