@@ -13,22 +13,18 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.deploy.composed import composed
+from tests.deploy.roles import PASSWORDS, can_log_in, postgres_of_its_own
 from tests.deploy.tools import DEPLOY
 from tests.program import start, vmcrawl
 from tests.prometheus import free_port, wait_until
-from vmcrawl.embedded import EmbeddedUnavailable, _binaries, running
+from vmcrawl.embedded import _binaries
 
-_PASSWORDS = {
-    "vmcrawl": ("database_password", "the owner's; DROP"),
-    "vmcrawl_exporter": ("exporter_database_password", "the \"exporter's"),
-    "vmcrawl_grafana": ("grafana_database_password", "Grafana's \\ $HOME `id`"),
-}
 _ROLES = "SELECT rolname, rolsuper, rolcanlogin, rolpassword FROM pg_authid ORDER BY rolname"
 
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
-    for name, password in _PASSWORDS.values():
+    for name, password in PASSWORDS.values():
         (tmp_path / name).write_text(password)
     (tmp_path / "github_token").touch()
     return tmp_path
@@ -36,23 +32,8 @@ def secrets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """A Postgres of one's own, since roles are the whole server's: a superuser postgres, passwords for all others."""
-    try:
-        with running(tmp_path / "postgres") as url:
-            postgres = make_conninfo(url, user="postgres")
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute("CREATE ROLE postgres LOGIN SUPERUSER")
-                rules = tmp_path / "postgres" / "data" / "pg_hba.conf"
-                rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
-                connection.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: _can_log_in(postgres), "the new rules hold")
-            with psycopg.connect(postgres, autocommit=True) as connection:
-                connection.execute("ALTER ROLE vmcrawl RENAME TO made_by_initdb")
-            yield postgres
-    except EmbeddedUnavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no Postgres: {error}")
-        pytest.skip(f"no Postgres: {error}")
+    with postgres_of_its_own(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
@@ -76,7 +57,7 @@ def test_the_owner_migrates_others_read_and_the_exporter_serves(made, secrets):
             "SELECT rolname, rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
             " FROM pg_roles WHERE rolname LIKE 'vmcrawl%' ORDER BY rolname"
         ).fetchall()
-    assert powers == [(role, role != "vmcrawl_reader", False) for role in sorted({*_PASSWORDS, "vmcrawl_reader"})]
+    assert powers == [(role, role != "vmcrawl_reader", False) for role in sorted({*PASSWORDS, "vmcrawl_reader"})]
     for role in ("vmcrawl_exporter", "vmcrawl_grafana"):
         with psycopg.connect(_as(made, role), autocommit=True) as reader:
             assert reader.execute("SELECT count(*) FROM public_instances").fetchone() == (0,)
@@ -97,20 +78,20 @@ def test_the_owner_migrates_others_read_and_the_exporter_serves(made, secrets):
 
 
 def test_passwords_are_those_of_the_files(made):
-    for role, (_, password) in _PASSWORDS.items():
-        assert _can_log_in(make_conninfo(made, user=role, password=password, dbname="vmcrawl"))
+    for role, (_, password) in PASSWORDS.items():
+        assert can_log_in(make_conninfo(made, user=role, password=password, dbname="vmcrawl"))
         for wrong in ("an old one", ""):
-            assert not _can_log_in(make_conninfo(made, user=role, password=wrong, dbname="vmcrawl"))
+            assert not can_log_in(make_conninfo(made, user=role, password=wrong, dbname="vmcrawl"))
 
 
 def test_nobody_else_gets_into_the_database(made):
     with psycopg.connect(made, autocommit=True) as server:
         server.execute("CREATE ROLE stranger LOGIN PASSWORD 'x'")
-    assert _can_log_in(make_conninfo(made, user="stranger", password="x", dbname="postgres"))
-    assert not _can_log_in(make_conninfo(made, user="stranger", password="x", dbname="vmcrawl"))
+    assert can_log_in(make_conninfo(made, user="stranger", password="x", dbname="postgres"))
+    assert not can_log_in(make_conninfo(made, user="stranger", password="x", dbname="vmcrawl"))
 
 
-@pytest.mark.parametrize("name", sorted({*_PASSWORDS, "vmcrawl_reader"}))
+@pytest.mark.parametrize("name", sorted({*PASSWORDS, "vmcrawl_reader"}))
 def test_whoever_is_a_superuser_already_stays_one_and_nothing_is_changed(server, secrets, name):
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(name)))
@@ -202,12 +183,4 @@ def _environment(service: str, made: str, secrets: Path) -> dict[str, str]:
 
 
 def _as(made: str, role: str) -> str:
-    return make_conninfo(made, user=role, password=_PASSWORDS[role][1], dbname="vmcrawl")
-
-
-def _can_log_in(conninfo: str) -> bool:
-    try:
-        psycopg.connect(conninfo).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+    return make_conninfo(made, user=role, password=PASSWORDS[role][1], dbname="vmcrawl")
