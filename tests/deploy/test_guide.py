@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import shlex
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +16,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.deploy.roles import PASSWORDS, postgres_of_its_own
+from tests.deploy.manifests import name_of, rendered
+from tests.deploy.roles import PASSWORDS, can_log_in, postgres_of_its_own
 from tests.deploy.tools import DEPLOY
 from tests.store.builders import NOW, leave_page
 from vmcrawl.cli import _parser
@@ -40,7 +43,7 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
     """Every command of vmcrawl in the guides, and its words."""
     for guide in GUIDES:
         text = guide.read_text()
-        blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+        blocks = "\n".join(_blocks(guide)).replace("\\\n", " ")
         for line in [*re.findall(r"`([^`\n]+)`", text), *blocks.splitlines()]:
             found = re.search(r"^(?:/opt/vmcrawl/bin/)?vmcrawl (.*)|\brun --rm .*?(?:crawler|discover) (.*)", line)
             if found:
@@ -59,6 +62,32 @@ def test_every_command_in_the_guides_is_one():
         except SystemExit:
             # What is only named may lack what it goes on with.
             assert "arguments are required" in said.getvalue() or "--help" in words, written
+
+
+def test_a_command_by_hand_in_a_cluster_is_the_refresh_with_other_arguments(tmp_path):
+    (block,) = [each for each in _blocks(DEPLOY / "kubernetes" / "README.md") if "by-hand" in each]
+    (cron,) = [each for each in rendered("base") if name_of(each) == "CronJob/vmcrawl-refresh"]
+    # What the API server would have: the CronJob's template as a Job.
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "by-hand"}, **cron["spec"]["jobTemplate"]}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    pipe = re.sub(
+        r"^kubectl -n vmcrawl create job [^|]*", "cat job.json ", block.partition("kubectl -n vmcrawl wait")[0]
+    )
+    pipe = re.sub(r"kubectl -n vmcrawl create -f -", "cat", pipe)
+    path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-euc", pipe],
+        env={"PATH": path, "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    made = json.loads(done.stdout)
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    assert _parser().parse_args(container["args"]).reason == "asked by mail"
+    container["args"] = ["refresh"]
+    assert made["spec"] == job["spec"]
 
 
 @pytest.fixture
@@ -128,6 +157,20 @@ def test_history_and_exclusions_outlive_a_backup_that_is_restored(place):
         assert runs.start_run(connection, NOW, "here") > max(row[1] for row in history)
 
 
+def test_new_passwords_hold_after_the_command_of_the_guide(place):
+    url, guide = (place / "url").read_text(), (DEPLOY / "README.md").read_text()
+    (command,) = re.findall(r"`(docker compose [^`]* exec postgres sh \S*roles.sh)`", guide)
+    for name, _ in PASSWORDS.values():
+        (place / name).write_text(f"new {name}\n")
+    with _owner(place) as at_work:
+        _do(place, url, command)
+        # Whoever is connected stays so.
+        assert at_work.execute("SELECT 1").fetchone() == (1,)
+    for role, (name, old) in PASSWORDS.items():
+        assert can_log_in(make_conninfo(url, user=role, password=f"new {name}", dbname="vmcrawl"))
+        assert not can_log_in(make_conninfo(url, user=role, password=old, dbname="vmcrawl"))
+
+
 _HISTORY = "SELECT at, run_id, branch, version, instances FROM adoption_history ORDER BY run_id"
 
 
@@ -137,7 +180,7 @@ def _run_with_a_page(connection: psycopg.Connection, day: int) -> None:
     leave_page(connection, run_id, at, ("4.5", "4.5.6", True, 10 + day, 20))
 
 
-def _everything(place: Path) -> dict[str, list[object]]:
+def _everything(place: Path) -> dict[str, list[tuple[object, ...]]]:
     """Each table and what is in it, and who may do what with it."""
     with _owner(place) as connection:
         names = [
@@ -156,13 +199,16 @@ def _everything(place: Path) -> dict[str, list[object]]:
 
 def _block(said: str) -> list[str]:
     """The blocks of commands in the guide that say it."""
-    text = (DEPLOY / "README.md").read_text()
-    return [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if said in block]
+    return [block for block in _blocks(DEPLOY / "README.md") if said in block]
 
 
-def _owner(place: Path) -> psycopg.Connection:
+def _blocks(guide: Path) -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", guide.read_text(), re.DOTALL)
+
+
+def _owner(place: Path, password: str = PASSWORDS["vmcrawl"][1]) -> psycopg.Connection:
     url = make_conninfo((place / "url").read_text(), user="vmcrawl", dbname="vmcrawl")
-    return connect(DatabaseSettings(url=url, password=PASSWORDS["vmcrawl"][1]))
+    return connect(DatabaseSettings(url=url, password=password))
 
 
 def _do(place: Path, url: str, *commands: str) -> None:

@@ -1,5 +1,6 @@
 """``deploy/up`` needs a contact and nothing else: it makes what is missing, and leaves what is there."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def test_secrets_are_behind_a_door_and_readable_within(place):
     _up(place, VMCRAWL_HTTP_CONTACT="https://example.org/who")
     directory = place / "deploy" / "secrets"
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}
+    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o644}
 
 
 def test_a_second_time_it_keeps_contact_and_secrets(place):
@@ -70,17 +71,50 @@ def test_a_second_time_it_keeps_contact_and_secrets(place):
     done = _up(place)
     assert done.returncode == 0, done.stderr
     assert _contents(place) == before
-    assert (place / "deploy" / ".env").read_text() == "VMCRAWL_HTTP_CONTACT=https://example.org/who\n"
+    assert (place / "deploy" / ".env").read_text() == "VMCRAWL_HTTP_CONTACT='https://example.org/who'\n"
 
 
 def test_another_contact_takes_the_place_of_the_first(place):
     _up(place, VMCRAWL_HTTP_CONTACT="https://example.org/who")
     _up(place, VMCRAWL_HTTP_CONTACT="https://example.org/else")
-    command = [str(Path(sys.executable).parent / "docker-compose"), "config"]
-    done = subprocess.run(command, env={}, cwd=place / "deploy", capture_output=True, text=True, timeout=60, check=True)
-    said = done.stdout
-    assert said.count("https://example.org/else") > 2
-    assert "https://example.org/who" not in said
+    assert _seen_by_the_crawler(place) == "https://example.org/else"
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "Jane Doe <jane@example.org>",
+        "https://example.org/who?for=$vmcrawl&price=$5",
+        "https://example.org/~who #1 ${HOME} `id` \\n",
+        'the "crawler" of O\'Neill',
+        "100% of 'it'",
+    ],
+)
+def test_whatever_a_contact_consists_of_it_is_the_same_at_the_second_start(place, contact):
+    for variables in ({"VMCRAWL_HTTP_CONTACT": contact}, {}, {"VMCRAWL_HTTP_CONTACT": contact}):
+        done = _up(place, **variables)
+        assert done.returncode == 0, done.stderr
+    assert (place / "deploy" / ".env").read_text().count("VMCRAWL_HTTP_CONTACT=") == 1
+    assert _seen_by_the_crawler(place) == contact
+
+
+def test_a_contact_of_two_lines_is_refused(place):
+    done = _up(place, VMCRAWL_HTTP_CONTACT="https://example.org/who\nVMCRAWL_IPV6=true")
+    assert done.returncode == 78
+    assert not (place / "deploy" / ".env").exists()
+
+
+def test_the_last_line_of_the_operators_file_stays_what_it_is(place):
+    (place / "deploy" / ".env").write_text("VMCRAWL_CRAWLER_MEMORY=3g")
+    assert _up(place, VMCRAWL_HTTP_CONTACT="https://example.org/who").returncode == 0
+    assert (place / "deploy" / ".env").read_text().splitlines()[0] == "VMCRAWL_CRAWLER_MEMORY=3g"
+    assert _seen_by_the_crawler(place) == "https://example.org/who"
+
+
+def test_a_contact_in_quotation_marks_is_one_and_an_empty_one_is_none(place):
+    for written, code in [('""', 78), ("''", 78), ("   ", 78), ('"https://example.org/who"', 0)]:
+        (place / "deploy" / ".env").write_text(f"VMCRAWL_HTTP_CONTACT={written}\n")
+        assert _up(place).returncode == code, written
 
 
 def test_a_secret_that_is_gone_is_made_anew_alone(place):
@@ -103,6 +137,16 @@ def _up(place: Path, *arguments: str, **variables: str) -> "subprocess.Completed
     env = {"PATH": f"{place / 'bin'}:/usr/bin:/bin", "HOME": str(place), "ASKED": str(place / "asked"), **variables}
     command = [str(place / "deploy" / "up"), *arguments]
     return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+
+
+def _seen_by_the_crawler(place: Path) -> str:
+    """The contact in its environment, as Compose reads the operator's file when nothing else says it."""
+    compose = str(Path(sys.executable).parent / "docker-compose")
+    command = [compose, "--file", "deploy/compose.yaml", "config", "--format", "json"]
+    done = subprocess.run(command, env={}, cwd=place, capture_output=True, text=True, timeout=60, check=True)
+    seen: str = json.loads(done.stdout)["services"]["crawler"]["environment"]["VMCRAWL_HTTP_CONTACT"]
+    # What it prints can be read again as a composition, in which this stands for itself.
+    return seen.replace("$$", "$")
 
 
 def _contents(place: Path) -> dict[str, str]:
