@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tests.deploy.manifests import Document
-from tests.deploy.policy import jobs, monitors, network, program, references, secrets, security, workloads
+from tests.deploy.policy import jobs, monitors, network, program, references, secrets, security, values, workloads
 from tests.deploy.policy.problem import Problem
 
 _RULES = (
@@ -15,6 +15,7 @@ _RULES = (
     network.network_problems,
     monitors.monitor_problems,
     secrets.secret_problems,
+    values.value_problems,
 )
 
 

@@ -12,6 +12,9 @@ _FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _PART = re.compile(r"(\*|\d+(?:-\d+)?)(?:/(\d+))?", re.ASCII)
 #: Names of Jobs are those of CronJobs and eleven characters; they have to fit into a label.
 _LONGEST_NAME = 52
+#: Of the pods' host names: those of Indexed Jobs end with the index.
+_LONGEST_LABEL = 63
+_LEGIBLE_SECONDS = 3600
 
 
 def job_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
@@ -26,6 +29,7 @@ def job_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
             yield from _ending(pod.owner, pod, pod.job)
             yield from _failures(pod.owner, pod, pod.job)
             yield from _indexes(pod.owner, pod.job)
+            yield from _tries(pod.owner, pod.job)
 
 
 def interval(cron: Document) -> timedelta | None:
@@ -71,15 +75,21 @@ def _schedule(where: str, cron: Document) -> Iterator[Problem]:
         yield problem(where, "concurrencyPolicy must be Forbid")
     if not 10 <= cron.get("startingDeadlineSeconds", 0) <= between.total_seconds():
         yield problem(where, "startingDeadlineSeconds must be from 10 (less is never seen) to the interval")
-    if not {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"} <= cron.keys():
-        yield problem(where, "history limits are not set")
+    if not all(cron.get(name, 0) >= 1 for name in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit")):
+        yield problem(where, "history limits are not set, or leave nothing to look at")
+    if cron.get("suspend"):
+        yield problem(where, "suspended: it would never run")
 
 
 def _ending(where: str, pod: Pod, job: Document) -> Iterator[Problem]:
     if pod.spec.get("restartPolicy") != "Never":
         yield problem(where, "podFailurePolicy and backoffLimitPerIndex need restartPolicy Never")
+    if job.get("suspend") or job.get("manualSelector"):
+        yield problem(where, "suspended, or with pods that others have made")
     if "ttlSecondsAfterFinished" not in job:
         yield problem(where, "ttlSecondsAfterFinished is not set: Jobs that are run by hand would stay for ever")
+    elif job["ttlSecondsAfterFinished"] < _LEGIBLE_SECONDS:
+        yield problem(where, "ttlSecondsAfterFinished: its log is gone before anybody has read it")
     deadline = job.get("activeDeadlineSeconds")
     if deadline is None:
         yield problem(where, "activeDeadlineSeconds is not set")
@@ -101,6 +111,8 @@ def _failures(where: str, pod: Pod, job: Document) -> Iterator[Problem]:
         yield from _rule(where, rule, "backoffLimitPerIndex" in job)
         if codes:
             yield from _codes(where, codes, names)
+            if os.EX_TEMPFAIL in codes["values"]:
+                yield problem(where, f"exit code {os.EX_TEMPFAIL} means: try again")
             wanted["exit code 78"] |= rule["action"].startswith("Fail") and os.EX_CONFIG in codes["values"]
         for condition in conditions or []:
             wanted["a disruption"] |= rule["action"] == "Ignore" and condition["type"] == "DisruptionTarget"
@@ -128,6 +140,17 @@ def _codes(where: str, codes: Document, names: set[str]) -> Iterator[Problem]:
     values = codes.get("values", [])
     if values != sorted(set(values)) or (codes.get("operator") == "In" and 0 in values):
         yield problem(where, "exit codes must be in order, each once, and 0 is no failure")
+
+
+def _tries(where: str, job: Document) -> Iterator[Problem]:
+    if job.get("backoffLimit", 1) < 1 or job.get("backoffLimitPerIndex", 1) < 1:
+        yield problem(where, "no second try for what may well go then (75)")
+    if "maxFailedIndexes" in job:
+        yield problem(where, "maxFailedIndexes: one pod that fails would end all others")
+    # CronJobs add a moment in minutes since 1970: eight digits, and a hyphen.
+    longest = len(f"{where.partition('/')[2]}-29384757-{job.get('completions', 1) - 1}")
+    if job.get("completionMode") == "Indexed" and longest > _LONGEST_LABEL:
+        yield problem(where, f"its pods' host names would have {longest} characters")
 
 
 def _indexes(where: str, job: Document) -> Iterator[Problem]:

@@ -82,6 +82,9 @@ def _peers(where: str, direction: str, peers: list[Document]) -> Iterator[Proble
     for peer in peers:
         if peer.get("podSelector", True) == {} or peer.get("namespaceSelector", True) == {}:
             yield problem(where, f"a rule for {direction} is for every pod, or for every namespace")
+        elif "namespaceSelector" in peer and "podSelector" not in peer:
+            # Also what comes of a hyphen too many, which makes two peers of one.
+            yield problem(where, f"a rule for {direction} is for all pods of a namespace")
         if "ipBlock" in peer:
             yield from _block(where, peer["ipBlock"])
 

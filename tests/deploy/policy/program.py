@@ -16,7 +16,7 @@ import yaml
 from tests.deploy.manifests import Document, Pod, is_ours, mounted, of_kind, pods
 from tests.deploy.policy.problem import Problem, problem
 from tests.deploy.policy.references import BY_THE_OPERATOR
-from tests.deploy.policy.workloads import quantity
+from tests.deploy.policy.values import quantity
 from vmcrawl.cli import _parser
 from vmcrawl.commands.crawl import _sharing_fits
 from vmcrawl.config import ConfigError, load_config
@@ -79,6 +79,10 @@ def _container(where: str, documents: tuple[Document, ...], pod: Pod, container:
         except ConfigError as error:
             yield problem(where, f"the configuration is refused: {error}")
             return
+    if pod.job is not None and getattr(parsed, "every", None):
+        yield problem(where, "with --every it never ends, and each Job would fail at its deadline")
+    if "workingDir" in container:
+        yield problem(where, "workingDir is that of the image")
     yield from _database(where, arguments[0], settings)
     if arguments[0] == "crawl":
         yield from _crawl(where, pod, container, settings)
@@ -92,6 +96,12 @@ def _variables(where: str, container: Document, used: set[str]) -> Iterator[Prob
     names = [variable["name"] for variable in container.get("env", [])]
     if len(set(names)) < len(names):
         yield problem(where, "a variable is set twice")
+    if "envFrom" in container:
+        yield problem(where, "envFrom: every key would be a variable, whoever put it there")
+    for variable in container.get("env", []):
+        path = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+        if path is not None and path not in _FILLED_IN:
+            yield problem(where, f"{variable['name']}: {path} is not what all pods of a Job have in common")
     for name in used - set(names):
         yield problem(where, f"$({name}) stays as it is: there is no such variable")
     for name in set(names) - used - _SETTINGS - _FILES:

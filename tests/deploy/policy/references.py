@@ -30,6 +30,8 @@ def reference_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
             elif key is not None and key not in known[name]:
                 yield problem(pod.owner, f"the {kind} {name!r} has no {key!r}")
         for volume in pod.spec.get("volumes", []):
+            if volume.get("configMap", {}).get("optional") or volume.get("secret", {}).get("optional"):
+                yield problem(pod.owner, f"without {volume['name']!r} it would start all the same")
             mode = volume.get("secret", {}).get("defaultMode", _READABLE)
             if "secret" in volume and ("defaultMode" not in volume["secret"] or mode != _READABLE):
                 yield problem(pod.owner, f"the secret {volume['name']!r} should be readable for owner and group (288)")
@@ -55,6 +57,8 @@ def _used(pod: Pod) -> Iterator[tuple[str, str, str | None]]:
 
 def _service(service: Document, everyone: list[Pod]) -> Iterator[Problem]:
     where, spec = name_of(service), service["spec"]
+    if spec.get("type", "ClusterIP") != "ClusterIP" or spec.get("externalIPs"):
+        yield problem(where, "is open to whoever reaches the cluster from outside")
     behind = [pod for pod in everyone if selects({"matchLabels": spec.get("selector", {})}, pod.labels)]
     if len({pod.owner for pod in behind}) != 1:
         yield problem(where, f"it leads to {sorted(pod.owner for pod in behind)}")

@@ -8,6 +8,10 @@ from tests.deploy.policy.problem import Problem, problem
 _VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 _SECCOMP = {"RuntimeDefault", "Localhost"}
 _MODES = ("enforce", "audit", "warn")
+_KINDS = {
+    *("ConfigMap", "CronJob", "Deployment", "Namespace", "NetworkPolicy", "PrometheusRule"),
+    *("Secret", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"),
+}
 #: That of the image; deploy/Dockerfile.
 _USER = 10001
 
@@ -18,6 +22,9 @@ def security_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
         labels = document["metadata"].get("labels", {})
         if any(labels.get(f"pod-security.kubernetes.io/{mode}") != "restricted" for mode in _MODES):
             yield problem(name_of(document), "the labels of Pod Security are not all restricted")
+    for document in documents:
+        if document["kind"] not in _KINDS:
+            yield problem(name_of(document), "of a kind that nothing of ours needs, such as rights at the API server")
     accounts = {document["metadata"]["name"]: document for document in of_kind(documents, "ServiceAccount")}
     for document in accounts.values():
         if document.get("automountServiceAccountToken") is not False:
@@ -31,9 +38,15 @@ def security_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
             yield from _of_container(f"{pod.owner}, {container['name']}", container, pod)
 
 
-def _of_pod(pod: Pod) -> Iterator[Problem]:
+def _shared(pod: Pod) -> Iterator[Problem]:
     if any(pod.spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC")):
         yield problem(pod.owner, "a namespace of the host")
+    if pod.spec.get("shareProcessNamespace"):
+        yield problem(pod.owner, "one container sees another's files, and is not process 1")
+
+
+def _of_pod(pod: Pod) -> Iterator[Problem]:
+    yield from _shared(pod)
     for name in ("automountServiceAccountToken", "enableServiceLinks"):
         if pod.spec.get(name) is not False:
             yield problem(pod.owner, f"{name} must be false")
@@ -60,8 +73,7 @@ def _of_container(where: str, container: Document, pod: Pod) -> Iterator[Problem
         yield problem(where, "may run as root")
     if is_ours(container) and (both.get("runAsUser"), both.get("runAsGroup")) != (_USER, _USER):
         yield problem(where, f"does not run as {_USER}, the user of the image")
-    if both.get("seccompProfile", {}).get("type") not in _SECCOMP:
-        yield problem(where, "seccompProfile must be RuntimeDefault")
+    yield from _profiles(where, both)
     if own.get("privileged") or own.get("procMount", "Default") != "Default":
         yield problem(where, "is privileged")
     if own.get("allowPrivilegeEscalation") is not False:
@@ -73,3 +85,12 @@ def _of_container(where: str, container: Document, pod: Pod) -> Iterator[Problem
         yield problem(where, "readOnlyRootFilesystem must be true")
     if any(port.get("hostPort") for port in container.get("ports", [])):
         yield problem(where, "has a port of the host")
+
+
+def _profiles(where: str, context: Document) -> Iterator[Problem]:
+    if context.get("seccompProfile", {}).get("type") not in _SECCOMP:
+        yield problem(where, "seccompProfile must be RuntimeDefault")
+    if context.get("appArmorProfile", {}).get("type", "RuntimeDefault") not in _SECCOMP:
+        yield problem(where, "appArmorProfile must be RuntimeDefault")
+    if context.get("seLinuxOptions") or context.get("windowsOptions"):
+        yield problem(where, "seLinuxOptions and windowsOptions are the cluster's")

@@ -3,15 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 
 from tests.deploy.manifests import Document, Pod, is_ours, name_of, of_kind, pods, selects
 from tests.deploy.policy.problem import Problem, problem
+from tests.deploy.policy.values import quantity
 from vmcrawl import __version__
 
 _IMAGE = re.compile(r"[a-z0-9./:_-]+?(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?", re.ASCII)
-_UNITS = {"": Decimal(1), "m": Decimal("0.001"), "Ki": Decimal(1 << 10), "Mi": Decimal(1 << 20), "Gi": Decimal(1 << 30)}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)", re.ASCII)
 
 
 def workload_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
@@ -26,17 +24,10 @@ def workload_problems(documents: tuple[Document, ...]) -> Iterator[Problem]:
             yield from _image(where, container)
             yield from _resources(where, container, pod.component == "crawler")
         yield from _spread(pod)
+        yield from _placed(pod)
         if pod.job is None:
             yield from _kept(pod)
     yield from _selectors(documents)
-
-
-def quantity(text: object) -> Decimal:
-    """What ``500m`` or ``1Gi`` stand for; raises ``ValueError``."""
-    match = _QUANTITY.fullmatch(str(text))
-    if match is None or match[2] not in _UNITS:
-        raise ValueError(f"{text!r} is no quantity")
-    return Decimal(match[1]) * _UNITS[match[2]]
 
 
 def _image(where: str, container: Document) -> Iterator[Problem]:
@@ -61,12 +52,14 @@ def _resources(where: str, container: Document, crawls: bool) -> Iterator[Proble
     try:
         if any(quantity(limits[name]) < quantity(asked) for name, asked in requests.items() if name in limits):
             yield problem(where, "resources: a request above its limit")
-    except ValueError as error:
-        yield problem(where, f"resources: {error}")
+    except ValueError:
+        return  # values.py speaks of it.
 
 
 def _volumes(pod: Pod) -> Iterator[Problem]:
     names = {volume["name"] for volume in pod.spec.get("volumes", [])}
+    if len(names) < len(pod.spec.get("volumes", [])):
+        yield problem(pod.owner, "two volumes of one name")
     claimed = {"data"} if pod.owner.startswith("StatefulSet/") else set()
     used = set()
     for container in pod.containers:
@@ -75,11 +68,7 @@ def _volumes(pod: Pod) -> Iterator[Problem]:
             yield problem(pod.owner, "two mounts at one path")
         for mount in container.get("volumeMounts", []):
             used.add(mount["name"])
-            if mount["name"] not in names | claimed:
-                yield problem(pod.owner, f"there is no volume {mount['name']!r}")
-            volume = pod.volume(mount["name"]) or {}
-            if {"secret", "configMap"} & volume.keys() and not mount.get("readOnly"):
-                yield problem(pod.owner, f"{mount['name']!r} is not mounted readOnly")
+            yield from _mount(pod, mount, names | claimed)
         if is_ours(container) and not any(
             mount["mountPath"] == "/tmp" and "emptyDir" in (pod.volume(mount["name"]) or {})
             for mount in container.get("volumeMounts", [])
@@ -92,13 +81,35 @@ def _volumes(pod: Pod) -> Iterator[Problem]:
             yield problem(pod.owner, f"the emptyDir {volume['name']!r} may fill the disk of its node")
 
 
+def _mount(pod: Pod, mount: Document, known: set[str]) -> Iterator[Problem]:
+    if mount["name"] not in known:
+        yield problem(pod.owner, f"there is no volume {mount['name']!r}")
+    volume = pod.volume(mount["name"]) or {}
+    if "subPath" in mount:
+        yield problem(pod.owner, f"{mount['name']!r} by subPath would never be brought up to date")
+    if {"secret", "configMap"} & volume.keys() and not mount.get("readOnly"):
+        yield problem(pod.owner, f"{mount['name']!r} is not mounted readOnly")
+
+
 def _spread(pod: Pod) -> Iterator[Problem]:
     for constraint in pod.spec.get("topologySpreadConstraints", []):
         if not selects(constraint.get("labelSelector"), pod.labels):
             yield problem(pod.owner, "topologySpreadConstraints count other pods than these")
 
 
+def _placed(pod: Pod) -> Iterator[Problem]:
+    for name in ("nodeName", "priorityClassName", "schedulerName", "runtimeClassName"):
+        if pod.spec.get(name):
+            yield problem(pod.owner, f"{name}: whether there is that, only the cluster's owner knows")
+    if pod.spec.get("dnsPolicy", "ClusterFirst") != "ClusterFirst":
+        yield problem(pod.owner, "dnsPolicy must be ClusterFirst: the database's name is the cluster's")
+    if any(container.get("stdin") or container.get("tty") for container in pod.containers):
+        yield problem(pod.owner, "waits for somebody to type")
+
+
 def _kept(pod: Pod) -> Iterator[Problem]:
+    if pod.spec.get("terminationGracePeriodSeconds", 30) < 15:
+        yield problem(pod.owner, "terminationGracePeriodSeconds: it has no time to end")
     for container in pod.spec["containers"]:
         where = f"{pod.owner}, {container['name']}"
         if not {"startupProbe", "readinessProbe"} <= container.keys():
@@ -121,6 +132,10 @@ def _selectors(documents: tuple[Document, ...]) -> Iterator[Problem]:
     everyone = list(pods(documents))
     for document in of_kind(documents, "Deployment", "StatefulSet"):
         where, spec = name_of(document), document["spec"]
+        if spec.get("replicas", 1) < 1 or spec.get("paused"):
+            yield problem(where, "nothing of it would run")
+        if spec.get("strategy", {}).get("type") == "Recreate" and "rollingUpdate" in spec["strategy"]:
+            yield problem(where, "rollingUpdate goes with its own type only")
         chosen = {pod.owner for pod in everyone if selects(spec["selector"], pod.labels)}
         if chosen != {where}:
             yield problem(where, f"its selector is for {sorted(chosen)}")
