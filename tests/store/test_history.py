@@ -110,6 +110,15 @@ def test_where_readings_of_one_release_differ_nobody_can_say(
     assert column(connection, "SELECT patched FROM adoption_history") == [None]
 
 
+def test_a_run_that_is_closed_a_second_time_adds_nothing_to_its_page(connection: psycopg.Connection):
+    """It had written it when it died; what has moved to another release since would stand there twice."""
+    crawl(connection, seen(A, "4.5.6"), seen(B, "4.5.6"))
+    assert history.write_history(connection, 1, NOW) == 1
+    crawl(connection, seen(B, "4.5.7", 0.01))
+    assert history.write_history(connection, 1, NOW + timedelta(minutes=2)) == 0
+    assert column(connection, "SELECT sum(instances) FROM adoption_history") == [2]
+
+
 def test_a_run_that_published_nothing_leaves_nothing(connection: psycopg.Connection):
     assert history.write_history(connection, 1, NOW) == 0
     assert history.list_history(connection) == []

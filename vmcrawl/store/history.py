@@ -154,7 +154,7 @@ INSERT INTO adoption_history (at, run_id, branch, version, instances, active_use
 SELECT %(at)s, %(run_id)s, branch, release, count(*), sum(active_users),
        CASE WHEN bool_and(patched IS NOT NULL) AND bool_and(patched) = bool_or(patched) THEN bool_or(patched) END
 FROM instances
-WHERE release IS NOT NULL
+WHERE release IS NOT NULL AND NOT EXISTS (SELECT FROM adoption_history WHERE run_id = %(run_id)s)
 GROUP BY branch, release
 ON CONFLICT DO NOTHING
 """
