@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 #: A process says something every few seconds; one that is silent for so long hangs in C code or holds the GIL.
 _SILENCE_SECONDS = 120.0
+#: Whoever does not come to look at the others for so long has been stopped, or waits for the database.
+_STOPPED_SECONDS = 10.0
 #: Deaths in a row, per process, without anything recorded in between: then it is us, not a domain.
 _DEATHS_PER_PROCESS = 3
 #: What a crawler process may still need after its grace, to write its last results.
@@ -73,6 +75,7 @@ class Pool:
         self._members: list[_Member] = []
         self._deaths = 0
         self._stopped_at: float | None = None
+        self._minded_at = time.monotonic()
 
     def run(self, grace_seconds: float) -> None:
         """Run until all is done or ``should_stop``; raises :class:`PoolBroken` if processes only die."""
@@ -147,6 +150,12 @@ class Pool:
                 self._start()
 
     def _mind_the_silent(self) -> None:
+        moment, last = time.monotonic(), self._minded_at
+        self._minded_at = moment
+        if moment - last > _STOPPED_SECONDS:
+            # All of us were stopped (SIGSTOP, a frozen cgroup, a paused machine): then their silence says nothing.
+            for member in self._members:
+                member.heard_at = moment
         for member in self._members:
             if time.monotonic() - member.heard_at > _SILENCE_SECONDS:
                 log.error("crawler process %d has said nothing for %d s: killed", member.process.pid, _SILENCE_SECONDS)
