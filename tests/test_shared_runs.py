@@ -39,6 +39,10 @@ class Stage:
         with psycopg.connect(self.url) as connection:
             return connection.execute(query.encode()).fetchall()
 
+    def change(self, query: str, *parameters: object) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(query.encode(), parameters)
+
     def visits(self) -> Counter[str]:
         """How often each server was asked for its NodeInfo document."""
         return Counter(entry["site"] for entry in self.fediverse.requests() if entry["path"] == "/nodeinfo/2.0")

@@ -1,7 +1,6 @@
 """One batch run: decide what it covers, keep the pool at work on it, settle the suspects, close the books."""
 
 import logging
-import os
 import time
 import uuid
 from collections import Counter
@@ -24,7 +23,7 @@ from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.parts import Part
 from vmcrawl.store.runs import OVER, RunStatus
-from vmcrawl.takeover import bury_the_dead, convict, take_over
+from vmcrawl.takeover import bury_the_dead, judge, suspect, take_over
 
 log = logging.getLogger(__name__)
 
@@ -85,15 +84,9 @@ class _Run:
         if self._open():
             status = RunStatus.FAILED
             try:
-                self._crawl()
-                self._settle_suspects()
-                while self._name and self._others_left_something():
-                    self._crawl()
-                    self._settle_suspects()
-                status = self._status()
-                closing = status is not RunStatus.INTERRUPTED and self._may_close()
-                status = self._look_back(status) if closing else self._status()
-                if closing:
+                status = self._work_off()
+                if status in OVER:
+                    status = self._look_back(status)
                     self._discover()
             finally:
                 self._leave(status)
@@ -142,63 +135,72 @@ class _Run:
                 left_out,
             )
 
+    def _work_off(self) -> RunStatus:
+        """Crawl until nothing is left; returns as what to close the run, or ``running`` if others have closed it."""
+        if self._planned:
+            self._crawl()
+        self._settle_suspects()
+        if self._name is None:
+            return self._status()
+        while (status := self._wait_for_others()) is None:
+            self._crawl()
+            self._settle_suspects()
+        return status
+
     def _crawl(self) -> None:
-        if not self._planned:
+        if self._should_stop():
             return
-        size, threads = self._pool_size(self._planned)
+        size, threads = self._pool_size(max(1, self._planned))
         watch = Watch(self._note, self._suspect, self._should_stop, self._tick)
         orders = partial(self._orders, threads=threads, suspects=False)
         Pool(size, orders, watch).run(self._grace)
 
     def _settle_suspects(self) -> None:
-        """Crawl alone, one per process, what was in flight when a process died: whoever kills again is found out."""
-        if self._should_stop():
-            return
-        suspects = self._database.run(
-            partial(
+        """Crawl alone what was in flight when a process died: whoever kills again is found out.
+
+        One per process; but what was in flight when a machine died for the second time, one at a time.
+        """
+        for isolated in (False, True):
+            if self._should_stop():
+                return
+            count = partial(
                 claims.count_due,
                 now=self._database.now(),
                 run_id=self._run_id,
                 named=self._named,
                 suspects=True,
+                isolated=isolated,
                 due_before=self._started_at,
             )
-        )
-        if not suspects:
-            return
-        log.warning("%d domains were in flight when a crawler process died: crawled alone now", suspects)
-        size = min(suspects, self._pool_size(1_000_000)[0])
-        watch = Watch(self._note, self._convict, self._should_stop, self._tick)
-        Pool(size, partial(self._orders, threads=1, suspects=True), watch).run(self._grace)
+            if suspects := self._database.run(count):
+                log.warning("%d domains were in flight when a crawler died: crawled alone now", suspects)
+                size = 1 if isolated else min(suspects, self._pool_size(1_000_000)[0])
+                watch = Watch(self._note, self._convict, self._should_stop, self._tick)
+                orders = partial(self._orders, threads=1, suspects=True, isolated=isolated)
+                Pool(size, orders, watch).run(self._grace)
 
-    def _others_left_something(self) -> bool:
-        """Wait until nothing is in flight anywhere; True as soon as there is something for us to crawl."""
-        while not self._should_stop():
-            now = self._database.now()
-            alive = take_over(self._database, self._run_id, self._settings.schedule, now)
-            if self._database.run(partial(claims.is_due, now=now, due_before=self._started_at)):
-                return True
-            if not alive:
-                return False
-            self._tick()
-            time.sleep(_GLANCE_SECONDS)
-        return False
+    def _wait_for_others(self) -> RunStatus | None:
+        """Wait until nothing is left of the run, or somebody has closed it; None as soon as there is more to crawl.
 
-    def _may_close(self) -> bool:
-        """Whether it is us who close the run; if it is shared, first wait until nothing is in flight anywhere."""
+        Returns as what it ends, if it is us who close it; otherwise ``interrupted`` or ``running``.
+        """
         run_id = self._run_id
-        while self._name and not self._control.interrupted():
+        while not self._control.interrupted():
             now = self._database.now()
-            at_work = any(until > now for _, until in self._database.run(partial(claims.holders, run_id=run_id)))
-            if not at_work and self._database.run(
+            take_over(self._database, run_id, self._settings.schedule, now)
+            left = self._database.run(partial(claims.what_is_left, run_id=run_id, now=now, due_before=self._started_at))
+            if left.due and not self._out_of_time:
+                return None
+            if not left.in_flight and self._database.run(
                 partial(parts.may_close, run_id=run_id, part=self._part.name, now=now)
             ):
-                return True
+                # Whose time was up over waiting, and nothing else, has done it all.
+                return RunStatus.PARTIAL if left.due else RunStatus.SUCCESS
             if self._database.run(partial(runs.find_run, run_id=run_id)).status in OVER:
-                return False
+                return RunStatus.RUNNING
             self._tick()
             time.sleep(_GLANCE_SECONDS)
-        return not self._control.interrupted()
+        return RunStatus.INTERRUPTED
 
     def _pool_size(self, domains: int) -> tuple[int, int]:
         crawl = self._settings.crawl
@@ -213,9 +215,9 @@ class _Run:
     def _grace(self) -> float:
         return self._settings.crawl.grace.total_seconds()
 
-    def _orders(self, *, threads: int, suspects: bool) -> Orders:
+    def _orders(self, *, threads: int, suspects: bool, isolated: bool = False) -> Orders:
         # What falls due after the run has begun is left to the next one.
-        return Orders(self._settings, threads, self._run_id, self._named, suspects, due_before=self._started_at)
+        return Orders(self._settings, threads, self._run_id, self._named, suspects, self._started_at, isolated)
 
     def _note(self, progress: Progress) -> None:
         self._outcomes.update(progress.outcomes)
@@ -225,21 +227,14 @@ class _Run:
         if (holder := death.holder) is None:
             return False
         self._in_flight.pop(holder, None)
-        if death.exit_code == os.EX_TEMPFAIL:
-            # It lost the database, for longer than it may: no domain is to blame.
-            self._database.run(lambda connection: claims.release(connection, holder))
-            return False
-        number = self._database.run(lambda connection: claims.release_dead(connection, holder))
-        log.warning("%d domains were in flight in the process that died", number)
-        return number > 0
+        return suspect(self._database, holder, death.exit_code) > 0
 
     def _convict(self, death: Death) -> bool:
         """A process that crawled one domain alone has died: that domain gets its verdict from us."""
         if (holder := death.holder) is None:
             return False
         self._in_flight.pop(holder, None)
-        why = f"its crawl, alone in a process, ended that process with exit code {death.exit_code}"
-        recorded = convict(self._database, holder, why, self._settings.schedule)
+        recorded = judge(self._database, holder, death.exit_code, self._settings.schedule)
         self._outcomes.update(recorded.outcomes)
         return bool(recorded.outcomes)
 
@@ -254,7 +249,7 @@ class _Run:
     def _beat(self) -> None:
         """Say that we are alive, and how far all have come."""
         now, run_id = self._database.now(), self._run_id
-        self._counted = counted = self._database.run(partial(runs.count_outcomes, run_id=run_id))
+        self._counted = counted = self._database.run(partial(runs.count_so_far, run_id=run_id))
         self._database.run(lambda connection: runs.heartbeat(connection, run_id, now, counted))
         self._database.run(partial(parts.beat, run_id=run_id, part=self._part.name, now=now))
 
@@ -299,17 +294,11 @@ class _Run:
 
     def _leave(self, status: RunStatus) -> None:
         """Close the run, unless somebody has closed it, or others go on with what we could not do."""
-        self._beat()
         now, run_id = self._database.now(), self._run_id
-        others = self._database.run(partial(parts.leave, run_id=run_id, part=self._part.name, now=now))
-        if self._database.run(partial(runs.find_run, run_id=run_id)).status in OVER:
-            return
-        if others and status not in OVER:
+        if self._database.run(partial(parts.end, run_id=run_id, part=self._part.name, now=now, status=status)):
             log.warning("run %d goes on without us", run_id)
-            return
-        outcomes = self._database.run(partial(runs.count_outcomes, run_id=run_id))
-        self._database.run(lambda connection: runs.finish_run(connection, run_id, now, status, outcomes))
-        self._database.run(partial(upkeep.sweep, now=now))
+        elif status is not RunStatus.RUNNING:
+            self._database.run(partial(upkeep.sweep, now=now))
 
     def _summary(self) -> RunSummary:
         run = self._database.run(partial(runs.find_run, run_id=self._run_id))

@@ -27,6 +27,8 @@ class Orders:
     #: Only domains that were in flight when their process died.
     suspects: bool
     due_before: datetime
+    #: Of suspects, only those that were crawled when a machine died for the second time.
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ class Worker:
                 run_id=orders.run_id,
                 named=orders.named,
                 suspects=orders.suspects,
+                isolated=orders.isolated,
                 robots_lifetime=orders.settings.crawl.robots_lifetime,
             )
         )

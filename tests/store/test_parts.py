@@ -1,21 +1,27 @@
 """Who works on a run: joining, leaving, and which one closes it."""
 
+import os
+import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 
+from tests.servers import eventually
 from tests.store.builders import NOW, claim, column, failed, ok, start
 from vmcrawl.domain import Domain
+from vmcrawl.machine import process_identity
 from vmcrawl.outcome import Outcome
 from vmcrawl.settings import DatabaseSettings, ScheduleSettings
 from vmcrawl.store import claims, ledger, parts, results, runs, tallies
+from vmcrawl.store.claims import Left
 from vmcrawl.store.connection import connect
 from vmcrawl.store.database import Database
 from vmcrawl.store.parts import Part
 from vmcrawl.store.runs import SILENCE, RunStatus
-from vmcrawl.takeover import bury_the_dead, take_over
+from vmcrawl.takeover import bury_the_dead, judge, suspect, take_over
 
 A, B, C = Domain("a.example"), Domain("b.example"), Domain("c.example")
 ONE, TWO = Part("one", "machine-1", 0), Part("two", "machine-2", 1)
@@ -119,29 +125,110 @@ def test_what_a_part_on_another_machine_held_is_taken_over_when_its_leases_have_
     claim(connection, run_id, "elsewhere/x/1/2#1")
     (until,) = column(connection, "SELECT max(leased_until) FROM domains")
     assert isinstance(until, datetime)
-    assert _take_over(database_url, run_id, until - SECOND) is True
-    assert _take_over(database_url, run_id, until) is False
+    _take_over(database_url, run_id, until - SECOND)
+    assert claims.what_is_left(connection, run_id, NOW + SECOND, NOW) == Left(due=False, in_flight=True)
+    _take_over(database_url, run_id, until)
     # Due as when the run began, so that the others of this run take them, each alone.
-    assert claims.is_due(connection, NOW + SECOND, due_before=NOW)
+    assert claims.what_is_left(connection, run_id, NOW + SECOND, NOW) == Left(due=True, in_flight=False)
     assert claims.count_due(connection, NOW + SECOND, due_before=NOW, suspects=True) == 2
     # Leases of another run are none of ours.
     other = start(connection, [C])
     claim(connection, other, "elsewhere/x/1/3#1")
-    assert _take_over(database_url, run_id, until + timedelta(days=1)) is False
+    _take_over(database_url, run_id, until + timedelta(days=1))
     assert column(connection, "SELECT lease_run FROM domains WHERE lease_run IS NOT NULL") == [other]
 
 
-def test_what_takes_two_machines_down_gets_its_verdict(connection: psycopg.Connection, database_url: str):
+def test_what_takes_three_machines_down_gets_its_verdict_and_who_was_there_does_not(
+    connection: psycopg.Connection, database_url: str
+):
+    """The second time with other suspects, the third time with nothing else."""
     ledger.add_domains(connection, [A, B], "test", NOW)
     run_id = parts.join(connection, "run", TWO, NOW).run_id
-    connection.execute("UPDATE domains SET suspect = true WHERE domain = %s", [A])
-    later = NOW + timedelta(days=1)
-    claims.claim(connection, "gone#1", 1, NOW, timedelta(minutes=1), run_id=run_id, suspects=True)
-    claim(connection, run_id, "gone#1")
-    assert _take_over(database_url, run_id, later) is False
+    for holder, suspects in (("gone#1", False), ("gone#2", True)):
+        assert [each.domain for each in claim(connection, run_id, holder, suspects=suspects)] == [A, B]
+        _take_over(database_url, run_id, NOW + timedelta(days=1))
+    assert column(connection, "SELECT outcome FROM domains") == [None, None]
+    assert claim(connection, run_id, "gone#3") == claim(connection, run_id, "gone#3", suspects=True) == []
+    assert claims.count_due(connection, NOW, suspects=True, isolated=False) == 0
+    assert claims.count_due(connection, NOW, suspects=True, isolated=True) == 2
+    alone = claims.claim(
+        connection, "gone#3", 1, NOW, timedelta(minutes=1), run_id=run_id, suspects=True, isolated=True
+    )
+    assert [each.domain for each in alone] == [A]
+    _take_over(database_url, run_id, NOW + timedelta(days=1))
     assert column(connection, "SELECT outcome FROM domains ORDER BY domain") == ["internal_error", None]
-    assert column(connection, "SELECT suspect FROM domains ORDER BY domain") == [False, True]
+    assert column(connection, "SELECT isolated FROM domains ORDER BY domain") == [False, True]
     assert runs.count_outcomes(connection, run_id) == {"internal_error": 1}
+    claims.claim(connection, "here#1", 1, NOW, timedelta(minutes=1), run_id=run_id, suspects=True, isolated=True)
+    results.record(connection, [ok(B)], "here#1")
+    assert column(connection, "SELECT domain FROM domains WHERE suspect OR isolated") == []
+
+
+def test_a_process_that_lost_the_database_has_proved_nothing(connection: psycopg.Connection, database_url: str):
+    run_id = start(connection, [A])
+    database = Database(DatabaseSettings(url=database_url))
+    try:
+        for lost, crash in ((os.EX_TEMPFAIL, False), (-9, True)):
+            claim(connection, run_id, "x#1", at=NOW + SECOND)
+            suspect(database, "x#1", lost)
+            assert column(connection, "SELECT suspect FROM domains") == [crash]
+        for lost, verdict in ((os.EX_TEMPFAIL, None), (-9, "internal_error")):
+            assert len(claim(connection, run_id, "x#1", at=NOW + SECOND, suspects=True)) == 1
+            judge(database, "x#1", lost, ScheduleSettings())
+            assert column(connection, "SELECT outcome FROM domains") == [verdict]
+    finally:
+        database.close()
+
+
+def test_a_part_of_this_machine_that_is_gone_is_not_waited_for(connection: psycopg.Connection, database_url: str):
+    with subprocess.Popen(["sleep", "60"]) as process:
+        gone = Part(str(process_identity(process.pid)), "machine")
+        run_id = parts.join(connection, "run", gone, NOW).run_id
+        parts.join(connection, "run", TWO, NOW)
+        assert parts.may_close(connection, run_id, gone.name, NOW)
+        _take_over(database_url, run_id, NOW)
+        assert not parts.may_close(connection, run_id, "two", NOW)
+        process.kill()
+    _take_over(database_url, run_id, NOW)
+    assert parts.may_close(connection, run_id, "two", NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "others", "ends"),
+    [
+        (RunStatus.SUCCESS, True, "success"),
+        (RunStatus.PARTIAL, True, "partial"),
+        (RunStatus.INTERRUPTED, True, "running"),
+        (RunStatus.FAILED, True, "running"),
+        (RunStatus.INTERRUPTED, False, "interrupted"),
+        (RunStatus.FAILED, False, "failed"),
+    ],
+)
+def test_who_leaves_closes_a_run_that_is_done_or_that_nobody_else_works_on(
+    connection: psycopg.Connection, status: RunStatus, others: bool, ends: str
+):
+    run_id = parts.join(connection, "run", ONE, NOW).run_id
+    if others:
+        parts.join(connection, "run", TWO, NOW)
+    for _ in range(2):
+        # A lost connection makes it say the same again.
+        assert parts.end(connection, run_id, "one", NOW, status) is (ends == "running")
+    assert column(connection, "SELECT status FROM runs") == [ends]
+    assert column(connection, "SELECT sum(runs) FROM run_endings") == [None if ends == "running" else 1]
+
+
+def test_nobody_joins_between_the_last_ones_leaving_and_the_end(connection: psycopg.Connection, database_url: str):
+    run_id = parts.join(connection, "run", ONE, NOW).run_id
+    joined = []
+    with connect(DatabaseSettings(url=database_url)) as own, ThreadPoolExecutor() as pool:
+        with connection.transaction():
+            parts.end(connection, run_id, "one", NOW, RunStatus.INTERRUPTED)
+            joined.append(pool.submit(parts.join, own, "run", TWO, NOW))
+            assert eventually(lambda: column(connection, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [1])
+            assert parts.close_deserted(connection, NOW, None) == []
+        assert not joined[0].result().over
+    assert column(connection, "SELECT status FROM runs") == ["running"]
+    assert column(connection, "SELECT status FROM run_endings") == ["interrupted"]
 
 
 def test_a_run_whose_parts_are_all_gone_is_closed_unless_it_is_about_to_be_joined(
@@ -173,9 +260,9 @@ def test_a_run_of_an_earlier_version_has_no_parts_and_is_left_to_its_silence(
         database.close()
 
 
-def _take_over(url: str, run_id: int, now: datetime) -> bool:
+def _take_over(url: str, run_id: int, now: datetime) -> None:
     database = Database(DatabaseSettings(url=url))
     try:
-        return take_over(database, run_id, ScheduleSettings(), now)
+        take_over(database, run_id, ScheduleSettings(), now)
     finally:
         database.close()

@@ -27,6 +27,16 @@ class Claim:
     robots: tuple[RobotsRecord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a run."""
+
+    #: There is something to claim, suspect or not.
+    due: bool
+    #: Somebody has something of it under lease, alive or not.
+    in_flight: bool
+
+
 def claim(
     connection: psycopg.Connection,
     holder: str,
@@ -37,6 +47,7 @@ def claim(
     run_id: int,
     named: bool = False,
     suspects: bool = False,
+    isolated: bool = False,
     due_before: datetime | None = None,
     robots_lifetime: timedelta = _ROBOTS_LIFETIME,
 ) -> list[Claim]:
@@ -44,8 +55,9 @@ def claim(
 
     Longest due first; one statement. The due time moves, too: a domain that kills its crawler is not first in line
     again. With ``named`` only domains that :mod:`vmcrawl.store.wants` marked for this run; with ``suspects`` only
-    domains that were in flight when their process died, otherwise only others; with ``due_before`` nothing that fell
-    due after that moment. Domains under another lease, and those that asked us to stay away for a time, are left alone.
+    domains that were in flight when their process died, otherwise only others; of suspects, only those that have to be
+    ``isolated``, or only others; with ``due_before`` nothing that fell due after that moment. Domains under another
+    lease, and those that asked us to stay away for a time, are left alone.
 
     Rows that others are just claiming are passed over, so fewer than ``limit`` does not mean that no more are due.
     """
@@ -58,6 +70,7 @@ def claim(
             "until": now + lease,
             "run_id": run_id,
             "due_before": now if due_before is None else min(now, due_before),
+            "isolated": isolated,
             "rules_since": now - robots_lifetime,
         },
     )
@@ -92,13 +105,17 @@ def release(connection: psycopg.Connection, holder: str, domains: Collection[Dom
 
 
 def release_dead(connection: psycopg.Connection, holder: str) -> int:
-    """Give back what a process held that died, all under suspicion of having killed it; returns how many."""
+    """Give back what a process held that died, all under suspicion of having killed it; returns how many.
+
+    What was suspect already is to be crawled in isolation: who has it in flight has nothing else, in any process.
+    """
     with connection.transaction():
         row = connection.execute(
             "WITH held AS MATERIALIZED ("
             " SELECT domain FROM domains WHERE lease_holder = %(holder)s ORDER BY domain FOR UPDATE),"
             " suspected AS ("
-            " UPDATE domains SET suspect = true FROM held WHERE domains.domain = held.domain RETURNING 1)"
+            " UPDATE domains SET isolated = suspect, suspect = true FROM held"
+            " WHERE domains.domain = held.domain RETURNING 1)"
             " SELECT count(*) FROM suspected",
             {"holder": holder},
         ).fetchone()
@@ -106,12 +123,15 @@ def release_dead(connection: psycopg.Connection, holder: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def held_by(connection: psycopg.Connection, holder: str, *, suspect: bool | None = None) -> list[Claim]:
-    """What ``holder`` has under lease, all or what is (not) suspect, without the rules of robots.txt."""
+def held_by(
+    connection: psycopg.Connection, holder: str, *, suspect: bool | None = None, isolated: bool | None = None
+) -> list[Claim]:
+    """What ``holder`` has under lease, all or what is (not) suspect or isolated, without the rules of robots.txt."""
     rows = connection.execute(
         "SELECT domain, failures FROM domains WHERE lease_holder = %(holder)s"
-        " AND (%(suspect)s::boolean IS NULL OR suspect = %(suspect)s) ORDER BY domain",
-        {"holder": holder, "suspect": suspect},
+        " AND (%(suspect)s::boolean IS NULL OR suspect = %(suspect)s)"
+        " AND (%(isolated)s::boolean IS NULL OR isolated = %(isolated)s) ORDER BY domain",
+        {"holder": holder, "suspect": suspect, "isolated": isolated},
     )
     return [Claim(Domain(domain), failures, None, ()) for domain, failures in rows]
 
@@ -133,25 +153,39 @@ def count_due(
     run_id: int | None = None,
     named: bool = False,
     suspects: bool = False,
+    isolated: bool | None = None,
     due_before: datetime | None = None,
 ) -> int:
-    """Count what :func:`claim` could lease now, with the same meaning of all that is named."""
+    """Count what :func:`claim` could lease now; all that is named means the same, ``isolated`` None either."""
     row = connection.execute(
         f"SELECT count(*) FROM domains WHERE {_FREE} AND suspect = %(suspects)s"
+        " AND (%(isolated)s::boolean IS NULL OR isolated = %(isolated)s)"
         " AND (NOT %(named)s OR wanted_by = %(run_id)s)",
-        {"now": now, "due_before": due_before or now, "run_id": run_id, "named": named, "suspects": suspects},
+        {
+            "now": now,
+            "due_before": due_before or now,
+            "run_id": run_id,
+            "named": named,
+            "suspects": suspects,
+            "isolated": isolated,
+        },
     ).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def is_due(connection: psycopg.Connection, now: datetime, due_before: datetime) -> bool:
-    """Whether there is anything to claim, suspect or not, that fell due before that moment."""
+def what_is_left(connection: psycopg.Connection, run_id: int, now: datetime, due_before: datetime) -> Left:
+    """What a run that covers whatever was due before a moment has not come to yet, all as of one instant.
+
+    One statement: read one after the other, a domain that is claimed or given back in between would be in neither.
+    """
     row = connection.execute(
         f"SELECT EXISTS (SELECT FROM domains WHERE {_FREE} AND NOT suspect)"
-        f" OR EXISTS (SELECT FROM domains WHERE {_FREE} AND suspect)",
-        {"now": now, "due_before": due_before},
+        f" OR EXISTS (SELECT FROM domains WHERE {_FREE} AND suspect),"
+        " EXISTS (SELECT FROM domains WHERE lease_holder IS NOT NULL AND lease_run = %(run_id)s)",
+        {"now": now, "due_before": due_before, "run_id": run_id},
     ).fetchone()
-    return row is not None and bool(row[0])
+    assert row is not None
+    return Left(*row)
 
 
 def load_exclusions(connection: psycopg.Connection) -> Exclusions:
@@ -207,9 +241,9 @@ ORDER BY due.due_at, leased.domain
 # By (named, suspects): the text decides which partial index serves, so it is no parameter.
 _CLAIM = {
     (False, False): _DUE + " AND NOT suspect" + _LEASE,
-    (False, True): _DUE + " AND suspect" + _LEASE,
+    (False, True): _DUE + " AND suspect AND isolated = %(isolated)s" + _LEASE,
     (True, False): _DUE + " AND NOT suspect AND wanted_by = %(run_id)s" + _LEASE,
-    (True, True): _DUE + " AND suspect AND wanted_by = %(run_id)s" + _LEASE,
+    (True, True): _DUE + " AND suspect AND isolated = %(isolated)s AND wanted_by = %(run_id)s" + _LEASE,
 }
 
 

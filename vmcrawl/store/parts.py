@@ -6,7 +6,7 @@ from datetime import datetime
 import psycopg
 
 from vmcrawl.store.claims import count_due
-from vmcrawl.store.runs import OVER, SILENCE, RunStatus, plan, start_run
+from vmcrawl.store.runs import OVER, SILENCE, RunStatus, count_outcomes, find_run, finish_run, plan, start_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,21 @@ def leave(connection: psycopg.Connection, run_id: int, part: str, now: datetime)
         return others.fetchone() is not None
 
 
+def end(connection: psycopg.Connection, run_id: int, part: str, now: datetime, status: RunStatus) -> bool:
+    """Leave a run and, if it is done with that or nobody else works on it, close it; returns whether others go on.
+
+    One transaction: nobody can join a run between its last part's leaving and its end, or find it deserted.
+    """
+    with connection.transaction():
+        others = leave(connection, run_id, part, now)
+        if find_run(connection, run_id).status in OVER:
+            return False
+        if others and status not in OVER:
+            return True
+        finish_run(connection, run_id, now, status, count_outcomes(connection, run_id))
+        return False
+
+
 def may_close(connection: psycopg.Connection, run_id: int, part: str, now: datetime) -> bool:
     """Whether this part is the one to close a run that nothing is left of: the first that asks, as long as it lives."""
     return bool(
@@ -124,11 +139,35 @@ def at_work(connection: psycopg.Connection) -> list[tuple[int, str]]:
     ).fetchall()
 
 
-def deserted(connection: psycopg.Connection) -> list[tuple[int, str | None]]:
-    """Id and name of the runs that have not ended, though all who worked on them have left."""
+def at_work_on(connection: psycopg.Connection, run_id: int) -> list[str]:
+    """Everybody who has joined a run and has not left."""
+    rows = connection.execute(
+        "SELECT part FROM run_parts WHERE run_id = %s AND left_at IS NULL ORDER BY part", [run_id]
+    )
+    return [part for (part,) in rows]
+
+
+def close_deserted(connection: psycopg.Connection, now: datetime, but: str | None) -> list[int]:
+    """Close, as ``failed``, the runs that all have left who worked on them, but the one of that name; returns them."""
     # Those of an earlier version have no parts.
-    return connection.execute(
-        "SELECT id, name FROM runs WHERE status = 'running'"
-        " AND EXISTS (SELECT FROM run_parts WHERE run_id = runs.id)"
-        " AND NOT EXISTS (SELECT FROM run_parts WHERE run_id = runs.id AND left_at IS NULL) ORDER BY id"
+    deserted = connection.execute(
+        "SELECT id FROM runs WHERE status = 'running' AND (name = %(but)s) IS NOT TRUE"
+        " AND EXISTS (SELECT FROM run_parts WHERE run_id = runs.id) AND " + _NOBODY_AT_WORK + " ORDER BY id",
+        {"but": but},
     ).fetchall()
+    return [run_id for (run_id,) in deserted if _close_deserted(connection, run_id, now)]
+
+
+def _close_deserted(connection: psycopg.Connection, run_id: int, now: datetime) -> bool:
+    with connection.transaction():
+        # Somebody may have come, or closed it, before the lock; what is read now is what holds.
+        connection.execute("SELECT FROM runs WHERE id = %s FOR UPDATE", [run_id])
+        still = connection.execute(
+            "SELECT FROM runs WHERE id = %s AND status = 'running' AND " + _NOBODY_AT_WORK, [run_id]
+        ).fetchone()
+        if still is not None:
+            finish_run(connection, run_id, now, RunStatus.FAILED, count_outcomes(connection, run_id))
+        return still is not None
+
+
+_NOBODY_AT_WORK = "NOT EXISTS (SELECT FROM run_parts WHERE run_id = runs.id AND left_at IS NULL)"

@@ -224,7 +224,8 @@ SET outcome = result.outcome, detail = result.detail, alias_of = result.alias_of
     nodeinfo_url = coalesce(result.nodeinfo_url, domains.nodeinfo_url),
     nodeinfo_validator = coalesce(result.validator, domains.nodeinfo_validator), trusted_until = result.trusted_until,
     last_crawled_at = result.observed_at, crawled_in = domains.lease_run,
-    leased_until = NULL, lease_holder = NULL, lease_run = NULL, wanted_by = NULL, suspect = false
+    leased_until = NULL, lease_holder = NULL, lease_run = NULL, wanted_by = NULL, suspect = false,
+    isolated = false
 FROM held
 JOIN unnest(
     %(domains)s::text[], %(outcomes)s::text[], %(details)s::text[], %(aliases)s::text[], %(failures)s::integer[],

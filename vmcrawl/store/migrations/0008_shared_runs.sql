@@ -19,3 +19,6 @@ CREATE TABLE run_parts (
     left_at      timestamptz,
     PRIMARY KEY (run_id, part)
 ) WITH (fillfactor = 80);
+
+-- It was under suspicion already when a machine died that crawled it: who crawls it now, crawls nothing else.
+ALTER TABLE domains ADD COLUMN isolated boolean NOT NULL DEFAULT false;
