@@ -136,6 +136,7 @@ def test_what_a_part_on_another_machine_held_is_taken_over_when_its_leases_have_
     claim(connection, other, "elsewhere/x/1/3#1")
     _take_over(database_url, run_id, until + timedelta(days=1))
     assert column(connection, "SELECT lease_run FROM domains WHERE lease_run IS NOT NULL") == [other]
+    assert not claims.what_is_left(connection, run_id, NOW + SECOND, NOW).in_flight
 
 
 def test_what_takes_three_machines_down_gets_its_verdict_and_who_was_there_does_not(
@@ -215,6 +216,26 @@ def test_who_leaves_closes_a_run_that_is_done_or_that_nobody_else_works_on(
         assert parts.end(connection, run_id, "one", NOW, status) is (ends == "running")
     assert column(connection, "SELECT status FROM runs") == [ends]
     assert column(connection, "SELECT sum(runs) FROM run_endings") == [None if ends == "running" else 1]
+
+
+def test_who_leaves_a_run_that_is_over_changes_nothing(connection: psycopg.Connection):
+    run_id = parts.join(connection, "run", ONE, NOW).run_id
+    runs.finish_run(connection, run_id, NOW, RunStatus.SUCCESS, {"ok": 1})
+    assert parts.end(connection, run_id, "one", NOW + SECOND, RunStatus.FAILED) is False
+    assert column(connection, "SELECT status FROM runs") == ["success"]
+    assert column(connection, "SELECT part FROM run_parts WHERE left_at IS NULL") == []
+
+
+def test_a_deserted_run_that_somebody_is_just_joining_is_not_closed(connection: psycopg.Connection, database_url: str):
+    run_id = parts.join(connection, "run", ONE, NOW).run_id
+    parts.leave(connection, run_id, "one", NOW)
+    with connect(DatabaseSettings(url=database_url)) as own, ThreadPoolExecutor() as pool:
+        with connection.transaction():
+            parts.join(connection, "run", TWO, NOW)
+            closing = pool.submit(parts.close_deserted, own, NOW, None)
+            assert eventually(lambda: column(connection, "SELECT count(*) FROM pg_locks WHERE NOT granted") == [1])
+        assert closing.result() == []
+    assert column(connection, "SELECT status FROM runs") == ["running"]
 
 
 def test_nobody_joins_between_the_last_ones_leaving_and_the_end(connection: psycopg.Connection, database_url: str):
