@@ -121,7 +121,7 @@ class _Run:
         elif (limit := selection.limit) is not None:
             planned = self._database.run(lambda connection: wants.want_due(connection, run_id, now, limit))
         else:
-            planned = self._database.run(lambda connection: claims.count_due(connection, now))
+            planned = self._database.run(lambda connection: claims.count_all_due(connection, now))
         self._database.run(lambda connection: runs.plan(connection, run_id, planned))
         return planned
 
@@ -248,6 +248,7 @@ class _Run:
 
     def _beat(self) -> None:
         """Say that we are alive, and how far all have come."""
+        self._database.synchronize()
         now, run_id = self._database.now(), self._run_id
         self._counted = counted = self._database.run(partial(runs.count_so_far, run_id=run_id))
         self._database.run(lambda connection: runs.heartbeat(connection, run_id, now, counted))

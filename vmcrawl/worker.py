@@ -306,6 +306,7 @@ class Worker:
         if moment < self._keep_up_at:
             return
         self._keep_up_at = moment + _UPKEEP_SECONDS
+        self._database.synchronize()
         self._exclusions = self._database.run(claims.load_exclusions)
         self._learn()
         if self._open and moment >= self._prolong_at:

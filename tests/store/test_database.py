@@ -1,5 +1,6 @@
 """Connections: made, refused, lost and made again."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -69,6 +70,35 @@ def test_a_connection_that_does_not_come_back_is_unavailable(database_url: str, 
     with pytest.raises(DatabaseUnavailable):
         database.run(lose)
     assert len(set(attempts)) == 3
+    database.close()
+
+
+@pytest.mark.parametrize("state", ["57P01", "57P02", "57P03", "08P01", "08006"])
+def test_a_session_that_is_said_to_end_is_made_anew_though_nobody_has_hung_up_yet(database_url: str, state: str):
+    said = iter([True, False])
+
+    def work(connection: psycopg.Connection) -> int:
+        if next(said):
+            # What libpq makes of a FATAL that arrives before the end of the connection.
+            connection.execute(
+                psycopg.sql.SQL("DO $$ BEGIN RAISE EXCEPTION 'going down' USING ERRCODE = {}; END $$").format(state)
+            )
+        return _backend(connection)
+
+    database = Database(DatabaseSettings(url=database_url))
+    before = database.run(_backend)
+    assert database.run(work) != before
+    database.close()
+
+
+def test_the_clock_of_the_database_is_looked_at_again(database_url: str):
+    database = Database(DatabaseSettings(url=database_url))
+    database.run(_backend)
+    # As if this machine's clock had been set back by an hour.
+    database._ahead -= timedelta(hours=1)
+    assert datetime.now(UTC) - database.now() > timedelta(minutes=59)
+    database.synchronize()
+    assert abs(datetime.now(UTC) - database.now()) < timedelta(minutes=1)
     database.close()
 
 

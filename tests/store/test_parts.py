@@ -43,6 +43,12 @@ def test_the_first_opens_a_run_and_plans_it_and_all_others_join_it(connection: p
     ]
 
 
+def test_suspects_of_earlier_runs_are_a_part_of_the_plan(connection: psycopg.Connection):
+    ledger.add_domains(connection, [A, B], "test", NOW)
+    connection.execute("UPDATE domains SET suspect = true WHERE domain = %s", [A])
+    assert parts.join(connection, "run", ONE, NOW).planned == 2
+
+
 def test_many_that_come_at_once_are_on_one_run(connection: psycopg.Connection, database_url: str):
     ledger.add_domains(connection, [A, B, C], "test", NOW)
     found, barrier = [], threading.Barrier(8)

@@ -39,16 +39,24 @@ class Database:
             try:
                 return work(self._open())
             except (DatabaseUnavailable, psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if not self._lost():
+                if not self._lost() and not _ends_a_session(error):
                     raise
+                self.close()
                 if wait_seconds is None:
                     raise DatabaseUnavailable(" ".join(str(error).split())) from error
                 time.sleep(wait_seconds)
         raise AssertionError("the last round returns or raises")
 
     def now(self) -> datetime:
-        """What the database's clock says: the one clock of all machines that share its leases. For any thread."""
+        """What the database's clock says: the one clock of all machines that share its leases. For any thread.
+
+        As it was at the last :meth:`synchronize`, and the time since then by this machine.
+        """
         return datetime.now(UTC) + self._ahead
+
+    def synchronize(self) -> None:
+        """Look at the database's clock again: this machine's may have been set meanwhile."""
+        self.run(self._set_clock)
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -70,3 +78,13 @@ class Database:
 
     def _lost(self) -> bool:
         return self._connection is None or self._connection.closed
+
+
+def _ends_a_session(error: Exception) -> bool:
+    """Whether Postgres, or a pooler in its place, has said that it is about to hang up; it may not have done so yet.
+
+    Class 08 (connection exception) and 57P01 to 57P03 (shutdown, crash, not up yet): PostgreSQL, appendix A. PgBouncer
+    says 08P01 when it has lost its server.
+    """
+    state = getattr(error, "sqlstate", None) or ""
+    return state.startswith("08") or state in ("57P01", "57P02", "57P03")

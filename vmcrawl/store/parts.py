@@ -5,7 +5,7 @@ from datetime import datetime
 
 import psycopg
 
-from vmcrawl.store.claims import count_due
+from vmcrawl.store.claims import count_all_due
 from vmcrawl.store.runs import OVER, SILENCE, RunStatus, count_outcomes, find_run, finish_run, plan, start_run
 
 
@@ -56,7 +56,7 @@ def join(connection: psycopg.Connection, name: str, part: Part, now: datetime) -
             {"name": name, "now": now, "host": part.name},
         ).fetchone()
         if opened is not None:
-            plan(connection, opened[0], count_due(connection, now))
+            plan(connection, opened[0], count_all_due(connection, now))
         row = connection.execute(
             "SELECT id, started_at, status, planned FROM runs WHERE name = %s FOR UPDATE", [name]
         ).fetchone()
