@@ -10,6 +10,7 @@ from itertools import chain
 
 from vmcrawl.document import clean_text
 from vmcrawl.domain import Domain, InvalidDomain, parse_domain
+from vmcrawl.namelist import bare_domain, column_names
 
 #: Goes up whenever the same bytes are read differently, so that a list that has not changed is read once more.
 PARSER = 1
@@ -106,7 +107,6 @@ def parse_dni_list(content: bytes, treatment: Treatment = Treatment.SOFT) -> Dni
 _MOST_LINES = 500_000
 _LONGEST_COMMENT = 500
 _QUOTED = 80
-_HEADER_FIELDS = 64
 #: Columns that hold nothing else, so that a half word shows.
 _FLAGS = ("reject_media", "reject_reports", "obfuscate")
 _FLAG_WORDS = frozenset({"true", "false", ""})
@@ -130,14 +130,8 @@ def _refuse_other_shapes(content: bytes) -> None:
 
 def _columns(line: str) -> Mapping[str, int] | None:
     """Where each column is, if the line is a header."""
-    if "domain" not in line.lower() or len(line) > 2000:
-        return None
-    try:
-        (fields,) = csv.reader([line])
-    except (csv.Error, ValueError):
-        return None
-    names = [each.strip().removeprefix("#").strip().lower() for each in fields[:_HEADER_FIELDS]]
-    return {name: place for place, name in reversed([*enumerate(names)])} if "domain" in names else None
+    names = column_names(line)
+    return names if "domain" in names else None
 
 
 def _read_csv(reading: "_Reading", columns: Mapping[str, int], lines: Iterable[str], before: int) -> None:
@@ -253,22 +247,16 @@ def _severity(word: str, treatment: Treatment) -> Severity | None:
 
 
 _ADDRESS = re.compile(r"https?://([^/?#@]+)/?", re.IGNORECASE)
-_PORT = re.compile(r"(.*[^:]):[0-9]{1,5}")
 
 
 def _domain(text: str) -> Domain:
     """The name an entry is about; raises :class:`InvalidDomain`."""
     try:
         return parse_domain(text)
-    except InvalidDomain as error:
+    except InvalidDomain:
         name = text.strip()
         if len(name) > 300:
             raise
         if match := _ADDRESS.fullmatch(name):
             name = match[1]
-        if match := _PORT.fullmatch(name):
-            name = match[1]
-        name = name.removeprefix("*").removeprefix(".")
-        if "*" in name:
-            raise InvalidDomain("obfuscated: letters are hidden by asterisks") from error
-        return parse_domain(name)
+        return bare_domain(name)
