@@ -59,9 +59,33 @@ def allows(robots: str | bytes, path: str, agent: str = "vmcrawl") -> bool:
     ],
 )  # fmt: skip
 def test_only_the_rules_for_us_remain(robots, reduced):
-    expected = f"User-agent: *\n{reduced}" if reduced else ""
-    assert reduce_robots(robots.encode(), "vmcrawl") == expected
-    assert reduce_robots(expected.encode(), "vmcrawl") == expected
+    remaining = reduce_robots(robots.encode(), "vmcrawl")
+    agent, _, rules = remaining.partition("\n")
+    assert rules == reduced
+    assert agent in (("User-agent: *", "User-agent: vmcrawl") if reduced else ("",))
+    assert reduce_robots(remaining.encode(), "vmcrawl") == remaining
+
+
+@pytest.mark.parametrize(
+    ("robots", "path", "agent", "line"),
+    [
+        ("User-agent: *\nDisallow: /\n", "/nodeinfo/2.0", "*", "Disallow: /"),
+        ("User-agent: *\nDisallow: /x\n\nUser-agent: VMCrawl\nDisallow: /\n", "/a", "vmcrawl", "Disallow: /"),
+        (
+            "User-agent: *\nAllow: /\nDisallow: /.well-known/\nDisallow: /.w\n",
+            WELL_KNOWN,
+            "*",
+            "Disallow: /.well-known/",
+        ),
+        ("User-agent: *\nDisallow: /*info$\nAllow: /.well-known/\n", WELL_KNOWN, "*", None),
+        ("User-agent: *\nDisallow: /*/nodeinfo$\nAllow: /.w\n", WELL_KNOWN, "*", "Disallow: /*/nodeinfo$"),
+        ("User-agent: *\nDisallow: /\n", "/robots.txt", "*", None),
+        ("", "/", "*", None),
+    ],
+)
+def test_the_line_that_forbids_is_named_and_whom_it_is_for(robots, path, agent, line):
+    rules = parse_rules(reduce_robots(robots.encode(), "vmcrawl"))
+    assert (rules.agent, rules.forbidding(HOST + path)) == (agent, line)
 
 
 @pytest.mark.parametrize(

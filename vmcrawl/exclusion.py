@@ -1,6 +1,13 @@
 """Which hosts the operator has said are never to be asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Covering(Protocol):
+    """Whatever says which hosts may not be asked."""
+
+    def covers(self, host: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +23,14 @@ class Exclusions:
             return True
         labels = host.split(".")
         return any(".".join(labels[start:]) in self.trees for start in range(len(labels)))
+
+
+@dataclass(slots=True)
+class CurrentExclusions:
+    """Those of now: crawls that hold it learn at once of what is put into it. For any thread."""
+
+    exclusions: Exclusions = field(default_factory=Exclusions)
+
+    def covers(self, host: str) -> bool:
+        """As :meth:`Exclusions.covers`."""
+        return self.exclusions.covers(host)

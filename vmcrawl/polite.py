@@ -10,8 +10,9 @@ from math import ceil
 from typing import Protocol
 
 from vmcrawl.document import is_json_type, parse_json
-from vmcrawl.exclusion import Exclusions
+from vmcrawl.exclusion import Covering, Exclusions
 from vmcrawl.observation import CrawlFailed, RobotsRecord
+from vmcrawl.optout import answered, forbidden, too_slow
 from vmcrawl.outcome import Outcome
 from vmcrawl.robots import MAX_BYTES, Rules, parse_rules, reduce_robots
 from vmcrawl.schedule import retry_after_seconds
@@ -68,7 +69,8 @@ class Manners:
 
     robots_agent: str
     domain_timeout_seconds: float
-    exclusions: Exclusions = field(default_factory=Exclusions)
+    #: Asked before each request, so that what is new in it holds for crawls that are in flight.
+    exclusions: Covering = field(default_factory=Exclusions)
 
 
 class Visitor:
@@ -156,7 +158,7 @@ class Visitor:
         delay = self._rules[host].crawl_delay if host in self._rules else None
         if delay:
             self._keep_distance(host, delay)
-        turn = _Turn(host, delay, self._memory, self._now)
+        turn = _Turn(host, delay, self._memory, self._now, self._manners.exclusions)
         try:
             return self._session.get(request, turn)
         finally:
@@ -174,19 +176,18 @@ class Visitor:
     def require_permission(self, url: str) -> None:
         """Raise :class:`CrawlFailed` unless ``url`` may be asked for; reads robots.txt of its host if need be."""
         host = host_of(url)
-        if self._manners.exclusions.covers(host):
-            raise CrawlFailed(Outcome.EXCLUDED, f"{host} is excluded from all crawls")
+        _require_no_exclusion(host, self._manners.exclusions)
         _require_peace(host, self._memory)
         if path_of(url) == "/robots.txt":
             return
         if host not in self._rules:
             self._learn_rules(host)
         rules = self._rules[host]
-        if not rules.allows(url):
-            raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} forbids {url}")
+        if (rule := rules.forbidding(url)) is not None:
+            raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, forbidden(host, rule, rules.agent, url))
         delay = rules.crawl_delay or 0
         if delay * REQUESTS_PER_HOST > self._manners.domain_timeout_seconds:
-            raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, f"robots.txt of {host} asks for {delay:g} s between requests")
+            raise CrawlFailed(Outcome.ROBOTS_DISALLOWED, too_slow(host, delay, rules.agent))
 
     def _learn_rules(self, host: str) -> None:
         waited = 0.0
@@ -243,7 +244,8 @@ class Visitor:
 class _Turn:
     """One request's turn at a host: asks nobody who has refused in the meantime, and tells at once who refuses now."""
 
-    def __init__(self, host: str, delay: float | None, memory: Memory, now: datetime) -> None:
+    def __init__(self, host: str, delay: float | None, memory: Memory, now: datetime, exclusions: Covering) -> None:
+        self._exclusions = exclusions
         self._host = host
         self._delay = delay
         self._memory = memory
@@ -251,6 +253,8 @@ class _Turn:
         self.begun = False
 
     def begin(self) -> None:
+        # Waiting for the gate, or for a Crawl-delay, may have taken its time.
+        _require_no_exclusion(self._host, self._exclusions)
         _require_peace(self._host, self._memory)
         self.begun = True
 
@@ -259,13 +263,18 @@ class _Turn:
             self._memory.asked(self._host, self._delay)
         if response.status in _OPT_OUTS:
             self._memory.note_opt_out(self._host)
-            raise CrawlFailed(Outcome.OPTED_OUT, f"{response.url} answered {response.status}")
+            raise CrawlFailed(Outcome.OPTED_OUT, answered(response.url, response.status))
         if response.status == 429:
             wait = retry_after_seconds(response.retry_after, self._now)
             self._memory.leave_alone(self._host, _REST_SECONDS if wait is None else wait)
             raise CrawlFailed(Outcome.RATE_LIMITED, f"{response.url} answered 429", retry_after_seconds=wait)
         if response.status >= 500 and path_of(response.url) == "/robots.txt":
             self._memory.note_unreachable(self._host)
+
+
+def _require_no_exclusion(host: str, exclusions: Covering) -> None:
+    if exclusions.covers(host):
+        raise CrawlFailed(Outcome.EXCLUDED, f"{host} is excluded from all crawls")
 
 
 def _require_peace(host: str, memory: Memory) -> None:

@@ -23,9 +23,10 @@ MAX_BYTES = 500 * 1024
 
 
 def reduce_robots(body: bytes, agent: str) -> str:
-    """Reduce a robots.txt to one ``User-agent: *`` group with the rules that hold for ``agent``; "" if there are none.
+    """Reduce a robots.txt to one group with the rules that hold for ``agent``; "" if there are none.
 
-    All groups that name the product token ``agent`` count as one and outrank all groups for ``*`` (RFC 9309, 2.2.1).
+    All groups that name the product token ``agent`` count as one and outrank all groups for ``*`` (RFC 9309, 2.2.1);
+    the ``User-agent`` line of the result says which of the two it was.
     Patterns are normalised (2.2.2), of several crawl delays (seconds) the largest is kept. Never raises: what is not
     robots.txt has no rules.
     """
@@ -78,7 +79,7 @@ def _reduce(body: bytes, agent: str) -> str:
     lines = [f"Disallow: {pattern}\n" for pattern in disallowed] + [f"Allow: {pattern}\n" for pattern in allowed]
     if chosen.delay is not None:
         lines.insert(0, f"Crawl-delay: {chosen.delay!r}\n")
-    return "".join(["User-agent: *\n", *lines]) if lines else ""
+    return "".join([f"User-agent: {agent if named.exists else '*'}\n", *lines]) if lines else ""
 
 
 _SMALL_BYTES = 2048
@@ -89,6 +90,8 @@ _reduce_known = lru_cache(maxsize=256)(_reduce)
 class Rules:
     """The rules of one host for us."""
 
+    #: Whom they are for: our own product token, or ``*``.
+    agent: str = "*"
     #: Seconds between two requests; finite and not negative.
     crawl_delay: float | None = None
     #: Patterns without a star, by whether they allow; those with one, which must be tried one by one.
@@ -109,6 +112,13 @@ class Rules:
         path = _normalised_path(path_and_query)
         decisive = self._decisive(path)
         return not decisive or _verdict(decisive, path)
+
+    def forbidding(self, url: str) -> str | None:
+        """The line that forbids ``url``, as ``Disallow: /api``; None if it is allowed. Raises as :meth:`allows`."""
+        if self.allows(url):
+            return None
+        rule = self.rule_for(url)
+        return f"Disallow: {rule[0] if rule else '/'}"
 
     def rule_for(self, url: str) -> tuple[str, bool] | None:
         """The pattern, normalised, that decides about ``url``, and whether it allows; None where no rule does."""
@@ -141,21 +151,23 @@ def parse_rules(reduced: str) -> Rules:
 
 
 def _parse(reduced: str) -> Rules:
-    delay: float | None = None
+    agent, delay = "*", None
     plain: dict[str, bool] = {}
     starred: dict[str, bool] = {}
     for kind, value in _REDUCED_LINE.findall(reduced):
-        if kind == "Crawl-delay":
+        if kind == "User-agent":
+            agent = value
+        elif kind == "Crawl-delay":
             delay = _seconds(value)
         else:
             (starred if "*" in value else plain)[value] = kind == "Allow"
     lengths = sorted({len(pattern) for pattern in plain}, reverse=True)
-    return Rules(delay, plain, tuple(starred.items()), tuple(lengths))
+    return Rules(agent, delay, plain, tuple(starred.items()), tuple(lengths))
 
 
 _parse_known = lru_cache(maxsize=256)(_parse)
 
-_REDUCED_LINE = re.compile(r"^(Allow|Disallow|Crawl-delay): ([!-~]+)$", re.MULTILINE)
+_REDUCED_LINE = re.compile(r"^(User-agent|Allow|Disallow|Crawl-delay): ([!-~]+)$", re.MULTILINE)
 
 #: Spellings that Protego forgives, with a colon or white space after them.
 _RECORD = re.compile(

@@ -18,6 +18,7 @@ from platform import node
 from vmcrawl.crawl import Standards, crawl
 from vmcrawl.crew import Crew
 from vmcrawl.domain import Domain
+from vmcrawl.exclusion import CurrentExclusions
 from vmcrawl.fetch import Client
 from vmcrawl.gate import default_lock_file
 from vmcrawl.knowledge import load_reader
@@ -96,7 +97,7 @@ class Worker:
             settings.http, settings.network, user_agent=user_agent(settings.http), lock_file=default_lock_file()
         )
         self._read_with(load_reader(self._database, self._database.now().date()))
-        self._exclusions = self._database.run(claims.load_exclusions)
+        self._exclusions = CurrentExclusions(self._database.run(claims.load_exclusions))
         self._memory = HostMemory(settings.crawl.robots_lifetime, self._look_up)
         # For the threads; whoever cannot recall a host's rules asks the host, so nobody waits for a lost connection.
         self._library = Database(settings.database, patience_seconds=())
@@ -298,16 +299,15 @@ class Worker:
             log.warning("nobody listens to this crawler process any more")
 
     def _keep_up(self) -> None:
-        """Show that this process is alive, learn what is new, prolong the leases of what is still in flight.
-
-        Waiting for a gate or a Crawl-delay may take its time.
+        """Show that this process is alive, learn what is new, prolong the leases of what is in flight: waiting for a
+        gate or a Crawl-delay may take its time.
         """
         moment = time.monotonic()
         if moment < self._keep_up_at:
             return
         self._keep_up_at = moment + _UPKEEP_SECONDS
         self._database.synchronize()
-        self._exclusions = self._database.run(claims.load_exclusions)
+        self._exclusions.exclusions = self._database.run(claims.load_exclusions)
         self._learn()
         if self._open and moment >= self._prolong_at:
             self._prolong_at = moment + self._lease.total_seconds() / 3

@@ -1,7 +1,6 @@
 """``vmcrawl check DOMAIN``: crawl one domain before your eyes, and write nothing."""
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from vmcrawl.gate import default_lock_file
 from vmcrawl.interruption import Interruption
 from vmcrawl.memory import HostMemory, KnownHost
 from vmcrawl.observation import CrawlFailed, Observation
+from vmcrawl.optout import read_evidence
 from vmcrawl.outcome import Outcome
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
@@ -38,7 +38,6 @@ from vmcrawl.verdict import effect_of, meaning_of, reached_at
 
 #: How long a certificate may have to live before that is worth a word.
 _SOON_DAYS = 14
-_FORBIDDEN = re.compile(r"robots\.txt of \S+ forbids (https://\S+)")
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -72,8 +71,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         reader = Reader(now.date(), catalogue, advisories)
         standards = Standards(reader.why_bad_version, settings.publish.max_active_users)
         seen = _crawl(domain, settings, exclusions, standards, _Memory(prepared, known, now), trace, now)
-    if forbidden := _FORBIDDEN.match(seen.detail):
-        trace.forbidden(forbidden[1])
+    evidence = read_evidence(seen.detail)
+    if evidence.rule is not None and evidence.url is not None:
+        trace.forbidden(evidence.url)
     failures = 0 if known is None else known.row.failures
     meant = _Meant(reader.reading(seen), appoint(seen, failures, None, now, settings, 0.5), known)
     if arguments.json:
