@@ -13,9 +13,10 @@ PACKAGE = ROOT / "vmcrawl"
 # A name stands for a module, or for a package with everything in it.
 PURE = """
     address adoption advisory affected answer asking builds bumps caching catalogue coding delay dnilist document
-    domain due duration exclusion exposure failure fork instance judgement labels meaning nodeinfo observation orders
-    outcome pace past peers plausible ranges reading robots schedule settings sight snapshot support tally target
-    upstream url verdict version wayout webconfig wellknown wire witness
+    domain due duration exclusion exposure failure fork instance judgement labels meaning namejson namelist
+    nodeinfo observation optout orders outcome pace past peers plausible ranges reading robots schedule seen
+    settings sight snapshot support tally target upstream url verdict version wayout webconfig wellknown wire
+    witness
 """
 EDGES = {
     "chart": "chart",
@@ -39,7 +40,7 @@ OWNERS = {
     "defusedxml": "wellknown",
     "httptools": "answer",
     "idna": "domain",
-    "ijson": "peers",
+    "ijson": "namejson peers",
     "matplotlib": "chart",
     "multiprocessing": "pool worker",
     "prometheus_client": "exporter",

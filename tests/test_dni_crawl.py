@@ -24,7 +24,7 @@ def asked(fediverse, domain):
 
 
 def published(env, view="domains"):
-    finished = vmcrawl(view, "list", "--outcome", "ok", "--json", env=env)
+    finished = vmcrawl(view, "list", "--outcome", "ok", "--json", "--with-dni", env=env)
     return sorted(json.loads(line)["domain"] for line in finished.stdout.splitlines())
 
 

@@ -32,14 +32,17 @@ def env(connection: psycopg.Connection, database_url: str) -> dict[str, str]:
     return environment(database_url)
 
 
-@pytest.mark.parametrize("command", [["show", "vmst.io"], ["domains", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [["show", "vmst.io"], ["domains", "list", "--with-dni"], ["domains", "list", "--with-dni", "--csv"]],
+)
 def test_what_is_stored_is_shown_without_effect(env, command):
     finished = vmcrawl(*command, env=env)
     assert finished.returncode == 0, finished.stderr
     assert_harmless(finished.stdout)
 
 
-@pytest.mark.parametrize("command", [["show", "vmst.io", "--json"], ["domains", "list", "--json"]])
+@pytest.mark.parametrize("command", [["show", "vmst.io", "--json"], ["domains", "list", "--with-dni", "--json"]])
 def test_json_has_it_whole_and_escaped(env, command):
     finished = vmcrawl(*command, env=env)
     (line,) = finished.stdout.splitlines()

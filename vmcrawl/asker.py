@@ -36,6 +36,8 @@ class Source(StrEnum):
     ADVISORIES = "advisories"
     #: A "do not interact" list.
     DNI = "dni"
+    #: A list of servers, once: nothing of it is kept.
+    NAMES = "names"
 
 
 class SourceFailed(Exception):

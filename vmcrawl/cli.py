@@ -102,7 +102,10 @@ def _run(argv: Sequence[str]) -> int:
     except (DatabaseUnavailable, EmbeddedUnavailable) as error:
         log.error("the database cannot be reached: %s", error)
         return os.EX_TEMPFAIL
-    except (DatabaseTooNew, NotPrepared, UnreadableList) as error:
+    except UnreadableList as error:
+        log.error("%s", error)
+        return error.code
+    except (DatabaseTooNew, NotPrepared) as error:
         log.error("%s", error)
         return 1
     except StoreError as error:

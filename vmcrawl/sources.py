@@ -107,6 +107,12 @@ def fetch_dni(settings: Settings, etag: str = "", url: str = "") -> Fetched[DniL
     return Fetched((listed,), _etag_of(answer))
 
 
+def fetch_names(settings: Settings, url: str) -> bytes:
+    """A list of servers, whatever its format, whole; for what to do with it see :mod:`vmcrawl.namelist`."""
+    with Asker(Source.NAMES, settings, LARGEST) as asker:
+        return asker.ask(url).body
+
+
 #: RFC 9110, 8.8.3.
 _ETAG = re.compile(r'(?:W/)?"[!#-~]{0,200}"')
 

@@ -16,7 +16,7 @@ from vmcrawl.exclusion import Exclusions
 from vmcrawl.observation import LastLook, RobotsRecord
 from vmcrawl.outcome import Outcome
 from vmcrawl.settings import DatabaseSettings
-from vmcrawl.store import claims, ledger, results
+from vmcrawl.store import claims, exclusions, ledger, results
 from vmcrawl.store.connection import connect
 from vmcrawl.store.results import Result
 
@@ -147,8 +147,8 @@ def test_a_claim_brings_along_what_the_last_crawl_learned(connection: psycopg.Co
 
 
 def test_exclusions_and_hard_entries_are_read_together(connection: psycopg.Connection):
-    ledger.exclude(connection, A, NOW)
-    ledger.exclude(connection, B, NOW, subdomains=True)
+    exclusions.exclude(connection, [A], NOW)
+    exclusions.exclude(connection, [B], NOW, subdomains=True)
     connection.execute(
         "INSERT INTO dni VALUES ('hard.example', 'hard', '', 'manual', now()),"
         " ('soft.example', 'soft', '', 'import', now())"

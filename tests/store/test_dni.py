@@ -10,7 +10,7 @@ from vmcrawl.dnilist import DniList, Listed, Severity
 from vmcrawl.domain import Domain
 from vmcrawl.plausible import Implausible
 from vmcrawl.settings import DatabaseSettings
-from vmcrawl.store import claims, dni, dni_imports, ledger, results
+from vmcrawl.store import claims, dni, dni_imports, exclusions, results
 from vmcrawl.store.connection import connect
 from vmcrawl.store.dni import Effect, Removal
 from vmcrawl.store.dni_imports import KEPT, Origin, changes_page, drop_list, past_imports, replace_list, stamp_of_last
@@ -184,7 +184,7 @@ def test_a_hard_entry_takes_rows_down_at_once_and_its_removal_makes_them_due(
     assert column(connection, "SELECT domain FROM instances") == [B]
     assert claims.load_exclusions(connection).covers(below)
     connection.execute("UPDATE domains SET outcome = 'excluded' WHERE domain IN ('a.example', 'x.a.example')")
-    ledger.exclude(connection, below, NOW)
+    exclusions.exclude(connection, [below], NOW)
     later = NOW + timedelta(minutes=1)
     if by_hand:
         assert dni.remove(connection, A, later) == (Removal.GONE, Effect(freed=1))

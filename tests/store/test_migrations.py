@@ -26,6 +26,7 @@ RELEASED = {
     "0008_shared_runs": "449a4ea0e5498abcb600434d7eb993adc07f60106f35c10c458a254951cd36c8",
     "0009_dni_lists": "336b739e4a863722fbc2b7104169405eb9b1eb5038e0a6c1e365e8609d1059af",
     "0010_discovery": "9839a57965a13d6ebd6a65ce89f01a2478ee7f116d11141bd31f3735fc0a2c54",
+    "0011_opt_outs": "9e1a0baf9d3e18d257848116f139e87389ee97085afc703bf4c4472b4e1cfb91",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -87,6 +88,7 @@ INSERT INTO dni_imports (imported_at, origin, stamp, header, entries, added, rem
 INSERT INTO dni_changes SELECT id, 'l.example', 'added', NULL, 'hard', 'why' FROM dni_imports;
 """,
     10: "INSERT INTO peers_asked VALUES ('a.example', current_date, 'answered')",
+    11: "INSERT INTO exclusions VALUES ('y.example', true, 'by mail', now(), true)",
 }
 
 

@@ -7,8 +7,9 @@ import psycopg
 from tests.store.builders import NOW, column, crawl, names, ok, start
 from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
-from vmcrawl.store import ledger
+from vmcrawl.store import exclusions
 from vmcrawl.store.adoption import VersionCount, version_counts
+from vmcrawl.store.exclusions import Lifted
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.show import Cover, show
 from vmcrawl.store.standing import ledger as ledger_parts
@@ -69,15 +70,15 @@ def test_a_hard_entry_keeps_even_a_good_look_from_being_published(connection: ps
 def test_an_exclusion_takes_the_row_down_at_once_and_lifting_it_makes_the_domain_due(connection: psycopg.Connection):
     below = Domain("x.a.example")
     crawl(connection, ok(A), ok(below), ok(B))
-    assert ledger.exclude(connection, A, NOW, reason="asked by mail") == 1
+    assert exclusions.exclude(connection, [A], NOW, reason="asked by mail").taken_down == 1
     assert column(connection, "SELECT domain FROM instances ORDER BY domain") == [B, below]
-    assert ledger.exclude(connection, A, NOW, subdomains=True) == 1
+    assert exclusions.exclude(connection, [A], NOW, subdomains=True).taken_down == 1
     assert column(connection, "SELECT domain FROM instances") == [B]
     assert connection.execute("SELECT domain, subdomains FROM exclusions").fetchall() == [(A, True)]
     connection.execute("UPDATE domains SET outcome = 'excluded' WHERE domain IN ('a.example', 'x.a.example')")
-    assert ledger.include(connection, A, NOW) is True
+    assert exclusions.include(connection, [A], NOW) == Lifted((A,), freed=2)
     assert column(connection, "SELECT domain FROM domains WHERE due_at = %s ORDER BY 1", NOW) == [A, below]
-    assert ledger.include(connection, A, NOW) is False
+    assert exclusions.include(connection, [A], NOW) == Lifted()
 
 
 def test_show_knows_nothing_of_a_stranger(connection: psycopg.Connection):
@@ -91,7 +92,7 @@ def test_show_gives_the_facts_from_which_publication_follows(connection: psycopg
     assert known is not None
     assert (known.published, known.listed, known.retention) == (True, False, timedelta(days=3))
     assert known.covers == [Cover("soft", Domain("example"), "why")]
-    ledger.exclude(connection, A, NOW, reason="mail")
+    exclusions.exclude(connection, [A], NOW, reason="mail")
     known = show(connection, A)
     assert known is not None
     assert (known.published, known.sighting) == (False, None)

@@ -14,7 +14,7 @@ from vmcrawl.observation import RobotsRecord
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
 from vmcrawl.schedule import Appointment
 from vmcrawl.settings import DatabaseSettings
-from vmcrawl.store import ledger, results
+from vmcrawl.store import exclusions, results
 from vmcrawl.store.connection import connect
 from vmcrawl.store.results import Recorded, Result
 from vmcrawl.store.show import show
@@ -188,7 +188,7 @@ def test_robots_records_are_kept_by_host_and_never_turned_back(connection: psyco
 def test_what_was_excluded_while_its_crawl_was_in_flight_is_not_published(connection: psycopg.Connection):
     run = start(connection, [A, B])
     claim(connection, run)
-    ledger.exclude(connection, A, NOW)
+    exclusions.exclude(connection, [A], NOW)
     results.record(connection, [ok(A), ok(B)], "me")
     assert column(connection, "SELECT domain FROM instances") == [B]
 

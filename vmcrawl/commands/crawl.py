@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 from vmcrawl.assignment import Control, RunSummary, Selection, Sharing
 from vmcrawl.batch import run_batch
@@ -27,7 +26,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Declare the command."""
     parser = commands.add_parser("crawl", help="one batch run: the named domains, or everything due")
     parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="crawl these now, due or not")
-    parser.add_argument("--file", type=Path, metavar="FILE", help="names to crawl now, one a line; - for stdin")
+    parser.add_argument("--file", metavar="LIST", help="names to crawl now, as domains import reads them; - for stdin")
     parser.add_argument("--all", action="store_true", help="everything in the ledger, due or not")
     parser.add_argument("--limit", type=_positive, metavar="N", help="at most N domains")
     parser.add_argument("--max-duration", type=read_duration, metavar="50m", help="stop claiming after this long")
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Crawl; 0 when the run ended by itself, 1 when it failed, 128 + signal when it was told to end."""
     if not settings.http.contact or settings.http.contact == type(settings.http)().contact:
         log.warning("http.contact is not set: servers that are crawled cannot see whom to ask")
-    selection = _selection(arguments) if _sharing_fits(arguments) else None
+    selection = _selection(arguments, settings) if _sharing_fits(arguments) else None
     if selection is None:
         return 2
     try:
@@ -88,7 +87,7 @@ def _write(summary: RunSummary, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _selection(arguments: argparse.Namespace) -> Selection | None:
+def _selection(arguments: argparse.Namespace, settings: Settings) -> Selection | None:
     if arguments.all and (arguments.domains or arguments.file):
         log.error("--all and named domains exclude each other")
         return None
@@ -99,7 +98,7 @@ def _selection(arguments: argparse.Namespace) -> Selection | None:
         return None
     names = [*named]
     if arguments.file is not None:
-        names += read_names(arguments.file).domains
+        names += read_names(arguments.file, settings)
     return Selection(tuple(dict.fromkeys(names)), False, arguments.limit)
 
 

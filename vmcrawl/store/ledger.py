@@ -1,4 +1,4 @@
-"""The ledger of domains: adding names, listing them, making them due, and the operator's exclusions."""
+"""The ledger of domains: adding names, listing them, making them due."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,23 +9,11 @@ import psycopg
 from psycopg.rows import class_row
 
 from vmcrawl.domain import Domain
-from vmcrawl.outcome import Outcome
+from vmcrawl.store.matching import EVERY, Filter, condition
 
 #: Domains in one page of a list.
 PAGE_SIZE = 5_000
 _CHUNK = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which domains; what is None does not matter."""
-
-    domains: tuple[Domain, ...] | None = None
-    outcome: Outcome | None = None
-    source: str | None = None
-    #: Of the published row, so that only published domains have one.
-    support: str | None = None
-    patched: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +27,35 @@ class Entry:
     failures: int
     due_at: datetime
     last_crawled_at: datetime | None
+    #: The last good look, whether it is published or too old for that.
+    last_seen_at: datetime | None
+    software: str | None
     version: str | None
     branch: str | None
     support: str | None
     patched: bool | None
+    #: Of the strictest DNI entry that covers it: ``hard`` or ``soft``.
+    dni: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of names that were given to the ledger, each counted once."""
+
+    added: int = 0
+    known: int = 0
+    #: Covered by an exclusion; known or new, they are in the ledger, and never asked.
+    excluded: int = 0
+    #: The same of a hard entry of the DNI list.
+    on_dni: int = 0
+
+    def __add__(self, other: "Added") -> "Added":
+        return Added(
+            self.added + other.added,
+            self.known + other.known,
+            self.excluded + other.excluded,
+            self.on_dni + other.on_dni,
+        )
 
 
 def add_domains(connection: psycopg.Connection, domains: Iterable[Domain], source: str, now: datetime) -> int:
@@ -53,12 +66,20 @@ def add_domains(connection: psycopg.Connection, domains: Iterable[Domain], sourc
     added = 0
     for chunk in chunks(domains, _CHUNK):
         added += connection.execute(
-            "INSERT INTO domains (domain, source, added_at, due_at)"
-            " SELECT domain, %(source)s, %(now)s, %(now)s FROM unnest(%(domains)s::text[]) AS name (domain)"
-            ' ORDER BY domain COLLATE "C" ON CONFLICT DO NOTHING',
+            f"{_INSERT} FROM unnest(%(domains)s::text[]) AS name (domain) {_IN_ORDER}",
             {"domains": chunk, "source": source, "now": now},
         ).rowcount
     return added
+
+
+def add_and_tell(
+    connection: psycopg.Connection, domains: list[Domain], source: str, now: datetime, *, dry_run: bool = False
+) -> Added:
+    """As :func:`add_domains` for one chunk without repeats, and tell what each name is; ``dry_run`` only tells."""
+    parameters = {"domains": domains, "source": source, "now": now, "dry_run": dry_run}
+    row = connection.execute(_ADD_AND_TELL, parameters).fetchone()
+    assert row is not None
+    return Added(*row)
 
 
 def chunks(domains: Iterable[Domain], size: int) -> Iterator[list[Domain]]:
@@ -69,83 +90,67 @@ def chunks(domains: Iterable[Domain], size: int) -> Iterator[list[Domain]]:
 
 
 def list_page(
-    connection: psycopg.Connection, which: Filter = Filter(), *, after: str = "", size: int = PAGE_SIZE
+    connection: psycopg.Connection, which: Filter = EVERY, *, after: str = "", size: int = PAGE_SIZE
 ) -> list[Entry]:
     """The first ``size`` domains, by name, that match and come after the name ``after``; fewer if there are no more.
 
     Page by page memory stays flat, no cursor is kept open, and a page can be asked for again on a new connection.
     """
+    matches, parameters = condition(which)
+    query = f"{_LIST} WHERE {matches} AND d.domain > %(after)s ORDER BY d.domain LIMIT %(size)s"
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
-        return cursor.execute(_LIST, {**_parameters(which), "after": after, "size": size}).fetchall()
+        return cursor.execute(query, {**parameters, "after": after, "size": size}).fetchall()
 
 
-def requeue(connection: psycopg.Connection, now: datetime, which: Filter = Filter()) -> int:
-    """Make the domains that match due now; returns how many.
+def requeue(connection: psycopg.Connection, now: datetime, which: Filter = EVERY, *, dry_run: bool = False) -> int:
+    """Make the domains that match due now; returns how many (with ``dry_run``: how many that would be).
 
     Not those being crawled, nor those that have asked to be left alone: by ``Retry-After``, or by opting out, unless
     they are named.
     """
-    return connection.execute(
-        "WITH chosen AS MATERIALIZED ("
-        " SELECT d.domain FROM domains AS d LEFT JOIN instances AS i USING (domain)"
-        f" WHERE {_MATCHES} AND d.due_at > %(now)s AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)"
+    matches, parameters = condition(which)
+    chosen = (
+        f"SELECT d.domain {_FROM} WHERE {matches} AND d.due_at > %(now)s"
+        " AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)"
         " AND (d.retry_after_until IS NULL OR d.retry_after_until <= %(now)s)"
-        " AND (d.outcome IS DISTINCT FROM 'opted_out' OR %(domains)s::text[] IS NOT NULL)"
-        " ORDER BY d.domain FOR UPDATE OF d)"
+    )
+    if which.domains is None:
+        chosen += " AND d.outcome IS DISTINCT FROM 'opted_out'"
+    if dry_run:
+        row = connection.execute(f"SELECT count(*) FROM ({chosen}) AS chosen", {**parameters, "now": now}).fetchone()
+        return 0 if row is None else int(row[0])
+    return connection.execute(
+        f"WITH chosen AS MATERIALIZED ({chosen} ORDER BY d.domain FOR UPDATE OF d)"
         " UPDATE domains SET due_at = %(now)s FROM chosen WHERE domains.domain = chosen.domain",
-        {**_parameters(which), "now": now},
+        {**parameters, "now": now},
     ).rowcount
 
 
-def exclude(
-    connection: psycopg.Connection, domain: Domain, now: datetime, *, subdomains: bool = False, reason: str = ""
-) -> int:
-    """Never ask this domain (and all below it) again; returns how many published rows that took down at once."""
-    with connection.transaction():
-        connection.execute(
-            "INSERT INTO exclusions (domain, subdomains, reason, added_at) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (domain) DO UPDATE SET subdomains = excluded.subdomains, reason = excluded.reason",
-            [domain, subdomains, reason, now],
-        )
-        return connection.execute("DELETE FROM sightings WHERE refused_by(domain) IS NOT NULL").rowcount
-
-
-def include(connection: psycopg.Connection, domain: Domain, now: datetime) -> bool:
-    """Lift an exclusion and make what it covered due; False if there was none."""
-    with connection.transaction():
-        lifted = connection.execute("DELETE FROM exclusions WHERE domain = %s", [domain]).rowcount > 0
-        if lifted:
-            connection.execute(
-                "WITH freed AS MATERIALIZED ("
-                " SELECT domain FROM domains WHERE outcome = 'excluded' AND due_at > %(now)s"
-                " AND %(domain)s = ANY (lineage(domain)) AND refused_by(domain) IS NULL ORDER BY domain FOR UPDATE)"
-                " UPDATE domains SET due_at = %(now)s FROM freed WHERE domains.domain = freed.domain",
-                {"domain": domain, "now": now},
-            )
-        return lifted
-
-
-def _parameters(which: Filter) -> dict[str, object]:
-    return {
-        "domains": None if which.domains is None else list(which.domains),
-        "outcome": None if which.outcome is None else str(which.outcome),
-        "source": which.source,
-        "support": which.support,
-        "patched": which.patched,
-    }
-
-
-_MATCHES = """
-    (%(domains)s::text[] IS NULL OR d.domain = ANY (%(domains)s))
-    AND (%(outcome)s::text IS NULL OR d.outcome = %(outcome)s)
-    AND (%(source)s::text IS NULL OR d.source = %(source)s)
-    AND (%(support)s::text IS NULL OR i.support = %(support)s)
-    AND (%(patched)s::boolean IS NULL OR i.patched = %(patched)s)
+_INSERT = "INSERT INTO domains (domain, source, added_at, due_at) SELECT domain, %(source)s, %(now)s, %(now)s"
+_IN_ORDER = 'ORDER BY domain COLLATE "C" ON CONFLICT DO NOTHING'
+_ADD_AND_TELL = f"""
+WITH given AS MATERIALIZED (
+    SELECT name.domain, refused_by(name.domain) AS refusal,
+           EXISTS (SELECT FROM domains AS d WHERE d.domain = name.domain) AS known
+    FROM unnest(%(domains)s::text[]) AS name (domain)
+), added AS (
+    {_INSERT} FROM given WHERE NOT known AND NOT %(dry_run)s {_IN_ORDER}
+)
+SELECT count(*) FILTER (WHERE refusal IS NULL AND NOT known), count(*) FILTER (WHERE refusal IS NULL AND known),
+       count(*) FILTER (WHERE refusal LIKE 'exclusion %%'), count(*) FILTER (WHERE refusal LIKE 'DNI %%')
+FROM given
+"""
+_FROM = """
+FROM domains AS d LEFT JOIN sightings AS s USING (domain) LEFT JOIN versions AS v ON v.id = s.version_id
+CROSS JOIN (SELECT now() - retention AS oldest FROM publication) AS published
 """
 _LIST = f"""
-SELECT d.domain, d.source, d.outcome, d.detail, d.failures, d.due_at, d.last_crawled_at,
-       i.version, i.branch, i.support, i.patched
-FROM domains AS d LEFT JOIN instances AS i USING (domain)
-WHERE {_MATCHES} AND d.domain > %(after)s
-ORDER BY d.domain LIMIT %(size)s
+SELECT d.domain, d.source, d.outcome, d.detail, d.failures, d.due_at, d.last_crawled_at, s.last_seen_at,
+       CASE WHEN s.last_seen_at > oldest THEN v.software END AS software,
+       CASE WHEN s.last_seen_at > oldest THEN v.version END AS version,
+       CASE WHEN s.last_seen_at > oldest THEN v.branch END AS branch,
+       CASE WHEN s.last_seen_at > oldest THEN v.support END AS support,
+       CASE WHEN s.last_seen_at > oldest THEN v.patched END AS patched,
+       (SELECT severity FROM dni WHERE dni.domain = ANY (lineage(d.domain)) ORDER BY severity LIMIT 1) AS dni
+{_FROM}
 """
