@@ -12,10 +12,10 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    address adoption advisory affected answer asking builds bumps caching catalogue coding delay dnilist document
-    domain due duration exclusion exposure failure fork instance judgement labels meaning namejson namelist
-    nodeinfo observation optout orders outcome pace past peers plausible ranges reading robots schedule seen
-    settings sight snapshot support tally target upstream url verdict version wayout webconfig wellknown wire
+    about address adoption advisory affected answer asking builds bumps caching catalogue coding delay dnilist
+    document domain due duration exclusion exposure failure fork instance judgement labels meaning namejson
+    namelist nodeinfo observation optout orders outcome pace past peers plausible ranges reading robots schedule
+    seen settings sight snapshot support tally target upstream url verdict version wayout webconfig wellknown wire
     witness
 """
 EDGES = {

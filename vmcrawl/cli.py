@@ -11,6 +11,7 @@ from typing import Any, TextIO, cast
 
 from vmcrawl import __version__
 from vmcrawl.commands import (
+    about,
     advisories,
     check,
     classify,
@@ -38,7 +39,7 @@ from vmcrawl.store.migrations import DatabaseTooNew
 log = logging.getLogger(__name__)
 
 _COMMANDS = (
-    *(crawl, check, show, status, domains, discover, dni, refresh),
+    *(crawl, check, show, status, domains, discover, dni, refresh, about),
     *(releases, advisories, classify, history, report, exporter, migrate),
 )
 
