@@ -4,6 +4,7 @@ Peak memory is that of the program (``ru_maxrss``), without Postgres. Ends with 
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -46,7 +47,8 @@ def main() -> int:
     arguments = parser.parse_args()
     most = 0
     with _stage(arguments.names) as (directory, url):
-        for step in _dni_steps(directory, arguments.names):
+        steps = (*_domains_steps(directory, arguments.names), *_dni_steps(directory, arguments.names))
+        for step in steps:
             seconds, peak = _run(step, url)
             most = max(most, peak if step.bounded else 0)
             sys.stdout.write(f"  {step.title:<52} {seconds:>6.1f} s {peak / 1e6:>5.0f} MB\n")
@@ -55,6 +57,30 @@ def main() -> int:
         sys.stdout.write(f"TOO MUCH MEMORY: {most / 1e6:.0f} MB\n")
         return 1
     return 0
+
+
+def _domains_steps(directory: Path, names: int) -> Iterator[Step]:
+    text, export, many, excluded = (
+        directory / name for name in ("names.txt", "servers.json", "many.txt", "excluded.txt")
+    )
+    _write_names(text, range(names))
+    _write_servers(export, range(names))
+    _write_names(many, range(4 * names))
+    _write_names(excluded, range(0, names, 10))
+    yield Step(f"domains import of {names:,} names, tried only", ["domains", "import", str(text), "--dry-run"])
+    yield Step("the same in earnest", ["domains", "import", str(text)])
+    yield Step("the same as objects in JSON", ["domains", "import", str(export)])
+    yield Step("domains list --json", ["domains", "list", "--json"])
+    yield Step("domains list --csv", ["domains", "list", "--csv"])
+    yield Step("domains list (a table)", ["domains", "list"])
+    yield Step("domains list of one outcome", ["domains", "list", "--outcome", "timeout", "--csv"])
+    yield Step("domains requeue of one outcome", ["domains", "requeue", "--outcome", "dns_not_found"])
+    yield Step("domains requeue of all, tried only", ["domains", "requeue", "--name", "*", "--dry-run"])
+    yield Step("domains requeue of all", ["domains", "requeue", "--name", "*"])
+    yield Step(f"domains exclude of {names // 10:,}", ["domains", "exclude", "--file", str(excluded), "--subdomains"])
+    yield Step("domains opt-outs --csv", ["domains", "opt-outs", "--csv"])
+    yield Step("domains include of them", ["domains", "include", "--file", str(excluded)])
+    yield Step(f"domains import of {4 * names:,} names, a quarter known", ["domains", "import", str(many)])
 
 
 def _dni_steps(directory: Path, names: int) -> Iterator[Step]:
@@ -74,6 +100,31 @@ def _dni_steps(directory: Path, names: int) -> Iterator[Step]:
     yield Step("dni list --csv", ["dni", "list", "--csv"])
     yield Step("dni changes --json", ["dni", "changes", "--json"])
     yield Step("dni remove --imported", ["dni", "remove", "--imported"])
+
+
+def _write_names(path: Path, numbers: range) -> None:
+    with path.open("w") as file:
+        file.writelines(f"social-{number:07}.example{number % 9973}.net\n" for number in numbers)
+
+
+def _write_servers(path: Path, numbers: range) -> None:
+    """As joinmastodon has them, and as long."""
+    with path.open("w") as file:
+        file.write("[")
+        for number in numbers:
+            server = {
+                "domain": f"social-{number:07}.example{number % 9973}.net",
+                "version": "4.5.6",
+                "description": "A server for everybody who likes it. " * 5,
+                "languages": ["en"],
+                "region": "",
+                "categories": ["general"],
+                "proxied_thumbnail": "https://proxy.example.org/" + "0" * 80,
+                "total_users": number,
+                "approval_required": False,
+            }
+            file.write(f"{',' if number else ''}{json.dumps(server)}")
+        file.write("]")
 
 
 def _write_list(path: Path, numbers: range) -> None:
