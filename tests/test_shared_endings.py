@@ -85,13 +85,13 @@ def test_what_falls_free_while_a_run_is_about_to_be_closed_is_crawled(stage):
     assert (json.loads(output)["status"], json.loads(output)["crawled"]) == ("success", _FEW), errors
 
 
-def test_a_run_that_was_planned_for_nothing_crawls_what_falls_free_meanwhile(stage):
+def test_a_run_that_was_planned_for_a_suspect_alone_crawls_what_falls_free_meanwhile(stage):
     first, last = stage.rows("SELECT min(domain), max(domain) FROM domains")[0]
     stage.change("DELETE FROM domains WHERE domain NOT IN (%s, %s)", first, last)
     stage.change("UPDATE domains SET suspect = true WHERE domain = %s", first)
     stage.change("UPDATE domains SET due_at = now() + interval '1 hour' WHERE domain = %s", last)
     with crawling(_RUN, stage.env) as crawler:
-        assert eventually(lambda: stage.rows("SELECT planned FROM runs") == [(0,)], 30)
+        assert eventually(lambda: stage.rows("SELECT planned FROM runs") == [(1,)], 30)
         stage.change("UPDATE domains SET due_at = (SELECT started_at FROM runs) WHERE domain = %s", last)
         output, errors = crawler.communicate(timeout=30)
     assert json.loads(output)["crawled"] == 2, errors
