@@ -24,6 +24,8 @@ class Ending(StrEnum):
     UNFINISHED = "unfinished"
     #: Somebody else is crawling it, or asking it, just now.
     BUSY = "busy"
+    #: All crawlers are to pause, and whoever finds servers is one.
+    PAUSED = "paused"
 
 
 _GOOD = frozenset[str]({Ending.ANSWERED, Ending.CAPPED})

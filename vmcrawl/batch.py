@@ -22,6 +22,7 @@ from vmcrawl.store import claims, parts, runs, upkeep, wants
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.parts import Part
+from vmcrawl.store.pause import Pause, current_pause, in_words
 from vmcrawl.store.runs import OVER, RunStatus
 from vmcrawl.takeover import bury_the_dead, judge, suspect, take_over
 
@@ -32,11 +33,22 @@ _HEARTBEAT_SECONDS = 5.0
 _GLANCE_SECONDS = 0.25
 
 
+class CrawlsPaused(Exception):
+    """Somebody has told all crawlers on this database to pause; ``pause`` is who, since when, and why."""
+
+    def __init__(self, pause: Pause) -> None:
+        super().__init__(in_words(pause))
+        self.pause = pause
+
+
 def run_batch(settings: Settings, selection: Selection, control: Control, sharing: Sharing | None = None) -> RunSummary:
     """Crawl what ``selection`` covers and write every verdict to the database; returns how it ended.
 
     With ``sharing`` the run is that of all who give the same name, and it is over for all of them at the same time:
     when nothing is left to claim and nothing in flight anywhere. Whatever one of them leaves behind, others crawl.
+
+    Raises :class:`CrawlsPaused`, with nothing done, while all crawlers are to pause. A pause that comes later lets the
+    run wait, for ``crawl.max_duration`` at most, which ends it as ``partial``.
 
     Raises :class:`vmcrawl.store.connection.DatabaseUnavailable` when the database cannot be reached, and
     :class:`vmcrawl.pool.PoolBroken` when crawler processes only die; the run is then closed as ``failed``, if it can
@@ -45,6 +57,8 @@ def run_batch(settings: Settings, selection: Selection, control: Control, sharin
     database = Database(settings.database)
     try:
         database.run(partial(prepare, retention=settings.publish.retention))
+        if pause := database.run(partial(current_pause, now=database.now())):
+            raise CrawlsPaused(pause)
         return _Run(settings, database, selection, control, sharing).run()
     finally:
         database.close()
@@ -78,6 +92,7 @@ class _Run:
         self._counted: Mapping[str, int] = {}
         self._in_flight: dict[str, int] = {}
         self._beat_at = 0.0
+        self._pause: Pause | None = None
 
     def run(self) -> RunSummary:
         bury_the_dead(self._database, self._name, self._started_at)
@@ -253,6 +268,11 @@ class _Run:
         self._counted = counted = self._database.run(partial(runs.count_so_far, run_id=run_id))
         self._database.run(lambda connection: runs.heartbeat(connection, run_id, now, counted))
         self._database.run(partial(parts.beat, run_id=run_id, part=self._part.name, now=now))
+        before, self._pause = self._pause, self._database.run(partial(current_pause, now=now))
+        if self._pause and self._pause != before:
+            log.warning("%s: nothing new is crawled until then", in_words(self._pause))
+        elif before and not self._pause:
+            log.info("crawls go on")
 
     def _should_stop(self) -> bool:
         return self._control.interrupted() or self._out_of_time

@@ -22,6 +22,7 @@ from vmcrawl.commands import (
     exporter,
     history,
     migrate,
+    pause,
     refresh,
     releases,
     report,
@@ -39,7 +40,7 @@ from vmcrawl.store.migrations import DatabaseTooNew
 log = logging.getLogger(__name__)
 
 _COMMANDS = (
-    *(crawl, check, show, status, domains, discover, dni, refresh, about),
+    *(crawl, pause, check, show, status, domains, discover, dni, refresh, about),
     *(releases, advisories, classify, history, report, exporter, migrate),
 )
 

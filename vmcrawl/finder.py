@@ -56,9 +56,9 @@ def discover(
             now = database.now()
             turns = turnaround(settings.discovery, now)
             chosen = database.run(partial(peers.choose, now=now, limit=left, turns=turns))
-            answers = [each for each in finder.ask(chosen, turns) if each.ended != Ending.BUSY]
+            answers = [each for each in finder.ask(chosen, turns) if each.ended not in (Ending.BUSY, Ending.PAUSED)]
             if not answers:
-                # None is left, or others are asking those that are.
+                # None is left, or others are asking those that are, or nobody is to ask just now.
                 break
             asked += answers
         return asked

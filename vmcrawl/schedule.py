@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from vmcrawl.observation import LastLook, Observation
 from vmcrawl.outcome import Outcome
-from vmcrawl.settings import ScheduleSettings, Settings
+from vmcrawl.settings import CrawlSettings, ScheduleSettings, Settings
 
 #: No server is left alone for longer on its own word, for that would hide what it runs.
 _LONGEST_FRESH_SECONDS = 86_400
@@ -105,6 +105,15 @@ def retry_after_seconds(header: str | None, now: datetime) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0, round((moment - now).total_seconds()))
+
+
+def lease_time(crawl: CrawlSettings) -> timedelta:
+    """How long a domain is leased to whoever crawls it: the shorter, the sooner others take over from a dead machine.
+
+    A crawl is over within its timeout, and as long again for delays that robots.txt asks for; leases of longer ones are
+    renewed.
+    """
+    return max(timedelta(seconds=60), 3 * crawl.domain_timeout)
 
 
 def _backoff(failures: int, settings: ScheduleSettings) -> timedelta:

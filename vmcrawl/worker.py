@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from platform import node
@@ -31,13 +31,14 @@ from vmcrawl.outcome import Outcome
 from vmcrawl.pace import Load, Pace
 from vmcrawl.polite import Manners
 from vmcrawl.reading import Reader
-from vmcrawl.schedule import appoint
-from vmcrawl.settings import Settings, user_agent
+from vmcrawl.schedule import appoint, lease_time
+from vmcrawl.settings import user_agent
 from vmcrawl.store import claims, results, robots
 from vmcrawl.store.catalogue import revision
 from vmcrawl.store.claims import Claim
 from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.database import Database
+from vmcrawl.store.pause import is_paused
 from vmcrawl.store.results import Result
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ _GLANCE_SECONDS = 0.02
 _LISTEN_SECONDS = 0.1
 #: Fewer are not worth a statement, as long as others wait for a thread.
 _CLAIM_AT_LEAST = 4
-#: How long to wait before asking again whether anything is due.
+#: How long to wait before asking again whether anything is due, or whether a pause is over.
 _CLAIM_AGAIN_SECONDS = 2.0
 
 
@@ -103,11 +104,12 @@ class Worker:
         self._library = Database(settings.database, patience_seconds=())
         self._library_lock = threading.Lock()
         self._open: dict[Domain, Claim] = {}
-        self._lease = _lease(settings)
+        self._lease = lease_time(settings.crawl)
         self._listen_at = 0.0
         self._keep_up_at = 0.0
         self._prolong_at = 0.0
         self._claim_at = 0.0
+        self._paused = False
         self._meter = CpuMeter()
         self._demand = DemandMeter()
         self._pace = Pace(orders.threads)
@@ -193,8 +195,10 @@ class Worker:
                 self._to_look_at_again.clear()
 
     def _claim(self) -> bool:
-        """Claim what threads are free for, and some ahead; False if nothing was due."""
+        """Claim what threads are free for, and some ahead; False if nothing was due, and nobody has called a pause."""
         moment = time.monotonic()
+        if self._paused and moment < self._claim_at:
+            return True
         orders = self._orders
         ahead = 0 if orders.suspects else self._pace.ahead
         begun = len(self._open) - len(self._finished) - len(self._to_look_at_again)
@@ -219,9 +223,11 @@ class Worker:
         )
         self._open.update((claim.domain, claim) for claim in claimed)
         self._crew.give(claimed)
+        # What ends between the two statements has kept us from claiming: then this once nothing is no answer.
+        was_paused, self._paused = self._paused, not claimed and self._database.run(is_paused)
         if not claimed:
             self._claim_at = moment + _CLAIM_AGAIN_SECONDS
-        return bool(claimed)
+        return bool(claimed) or was_paused or self._paused
 
     def _crawl_one(self, claim: Claim) -> Observation:
         settings = self._orders.settings
@@ -342,9 +348,3 @@ class Worker:
         domains = list(self._open)
         self._database.run(lambda connection: claims.release(connection, self._holder, domains))
         self._open.clear()
-
-
-def _lease(settings: Settings) -> timedelta:
-    # A crawl is over within its timeout and as long again for delays that robots.txt asks for; leases of longer
-    # ones are renewed. The shorter the lease, the sooner others take over from a machine that died.
-    return max(timedelta(seconds=60), 3 * settings.crawl.domain_timeout)

@@ -1,5 +1,6 @@
 """The role that may read sums and listed instances, and nothing else."""
 
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,7 +14,7 @@ from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
 from vmcrawl.settings import DatabaseSettings
 from vmcrawl.store.connection import connect
-from vmcrawl.store.migrations import migrate
+from vmcrawl.store.migrations import migrate, released
 from vmcrawl.store.reader import let_read
 
 A, B = Domain("a.example"), Domain("b.example")
@@ -31,6 +32,7 @@ READABLE = {
         "ledger_states",
     ),
     *("failing_states", "freshness", "lease_states", "run_states", "run_totals", "crawl_totals", "crawl_durations"),
+    *("pause_state", "bad_day_states"),
 }
 
 
@@ -169,3 +171,19 @@ def test_a_role_that_is_made_later_gets_its_rights_with_the_next_migration(plain
     assert column(plain_owner, "SELECT has_table_privilege('some_reader', 'sightings', 'SELECT')") == [False]
     plain_owner.execute("RESET ROLE")
     assert let_read(plain_owner, "some_reader") == ""
+
+
+def test_whoever_could_read_before_can_read_what_a_migration_adds(empty_database_url: str):
+    """An exporter with a role of its own does not wait for somebody to call migrate with its settings."""
+    with connect(DatabaseSettings(url=empty_database_url)) as connection:
+        migrate(connection, [migration for migration in released() if migration.number < 12])
+        role = f"own_{uuid.uuid4().hex[:8]}"
+        connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        try:
+            connection.execute("SELECT grant_reading(%s::name)", [role])
+            migrate(connection)
+            assert column(connection, "SELECT has_table_privilege(%s, 'pause_state', 'SELECT')", role) == [True]
+            assert column(connection, "SELECT has_table_privilege(%s, 'pause', 'SELECT')", role) == [False]
+        finally:
+            connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))

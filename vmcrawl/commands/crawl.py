@@ -4,14 +4,17 @@ import argparse
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
 from vmcrawl.assignment import Control, RunSummary, Selection, Sharing
-from vmcrawl.batch import run_batch
+from vmcrawl.batch import CrawlsPaused, run_batch
 from vmcrawl.commands.database import opened
 from vmcrawl.commands.display import progress_display, write_json, write_summary
 from vmcrawl.commands.names import read_domains, read_names
-from vmcrawl.commands.repeating import read_duration, repeat
+from vmcrawl.commands.repeating import read_duration, repeat, sleep_until
 from vmcrawl.gate import Gate, default_lock_file
 from vmcrawl.interruption import Interruption
 from vmcrawl.pool import PoolBroken
@@ -20,6 +23,9 @@ from vmcrawl.store.connection import DatabaseUnavailable
 from vmcrawl.store.runs import RunStatus
 
 log = logging.getLogger(__name__)
+
+#: How often ``--every`` looks whether a pause is over.
+_LOOK_AGAIN_SECONDS = 5.0
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -60,7 +66,28 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     with Interruption() as interruption, opened(settings) as ready:
         interruption.patiently()
         once = partial(_one_run, ready, selection, _sharing(arguments), interruption, arguments.json)
-        return repeat(arguments.every, interruption, once)
+        return repeat(arguments.every, interruption, partial(_when_allowed, once, arguments, interruption))
+
+
+def _when_allowed(once: Callable[[], int], arguments: argparse.Namespace, interruption: Interruption) -> int:
+    """Do it, but not while all crawlers are to pause: ``--every`` waits, a single run is over.
+
+    That is no failure, so that what starts crawls by the clock need not learn of pauses; only where certain domains
+    are to be crawled it is "try again later".
+    """
+    said = False
+    while True:
+        try:
+            return once()
+        except CrawlsPaused as error:
+            if not said:
+                log.warning("%s: nothing is crawled", error)
+            said = True
+            if arguments.every is None or interruption.came:
+                if arguments.json:
+                    write_json(sys.stdout, {"status": "paused", "pause": asdict(error.pause)})
+                return os.EX_TEMPFAIL if arguments.domains or arguments.file else 0
+        sleep_until(time.monotonic() + _LOOK_AGAIN_SECONDS, interruption)
 
 
 def _one_run(

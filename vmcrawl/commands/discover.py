@@ -20,6 +20,7 @@ from vmcrawl.settings import Settings
 from vmcrawl.store import peers
 from vmcrawl.store.database import Database
 from vmcrawl.store.migrations import prepare
+from vmcrawl.store.pause import current_pause, in_words
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,9 @@ _EPILOG = """examples:
   vmcrawl discover --dry-run                 show who would be asked; ask nobody
   vmcrawl discover mastodon.example --json   ask this one, even if it was asked a short while ago
 
-exit codes: 0 asked, however that ended, or nobody's turn; 1 one that was named may not be asked; 2, 75, 78, 143 as for
-all commands. New names are crawled within a day (discovery.spread), or at once after
-vmcrawl domains requeue --source peers."""
+exit codes: 0 asked, however that ended, or nobody's turn, or crawls are paused (75 if one was named); 1 one that was
+named may not be asked; 2, 75, 78, 143 as for all commands. New names are crawled within a day (discovery.spread), or at
+once after vmcrawl domains requeue --source peers."""
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -72,6 +73,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         database = Database(ready.database)
         try:
             database.run(lambda connection: prepare(connection, settings.publish.retention))
+            if pause := database.run(partial(current_pause, now=database.now())):
+                log.warning("%s: nobody is asked", in_words(pause))
+                return 0 if names is None else os.EX_TEMPFAIL
             interruption.patiently()
             asked = discover(ready, database, limit=limit, names=names, interrupted=lambda: interruption.came)
         finally:

@@ -19,9 +19,15 @@ def repeat(every: timedelta | None, interruption: Interruption, work: Callable[[
         code = work()
         if every is None or interruption.came:
             return interruption.exit_code or code
-        _sleep_until(started + every.total_seconds(), interruption)
+        sleep_until(started + every.total_seconds(), interruption)
         if interruption.came:
             return interruption.exit_code
+
+
+def sleep_until(moment: float, interruption: Interruption) -> None:
+    """Wait for a monotonic moment, or for a signal."""
+    while not interruption.came and (left := moment - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))
 
 
 def read_duration(text: str) -> timedelta:
@@ -33,8 +39,3 @@ def read_duration(text: str) -> timedelta:
     if not duration:
         raise argparse.ArgumentTypeError("must be longer than nothing")
     return duration
-
-
-def _sleep_until(moment: float, interruption: Interruption) -> None:
-    while not interruption.came and (left := moment - time.monotonic()) > 0:
-        time.sleep(min(left, 0.5))

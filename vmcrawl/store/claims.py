@@ -60,6 +60,7 @@ def claim(
     lease, and those that asked us to stay away for a time, are left alone.
 
     Rows that others are just claiming are passed over, so fewer than ``limit`` does not mean that no more are due.
+    While crawlers are to pause (:mod:`vmcrawl.store.pause`) nobody gets anything.
     """
     rows = connection.execute(
         _CLAIM[named, suspects],
@@ -214,6 +215,7 @@ _FREE = """
 _DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT domain, due_at FROM domains WHERE {_FREE}
+    AND NOT EXISTS (SELECT FROM pause WHERE until IS NULL OR until > %(now)s)
 """
 _LEASE = """
     ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED

@@ -11,6 +11,7 @@ from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
 from vmcrawl.peers import Name
 from vmcrawl.store.ledger import add_domains
+from vmcrawl.store.pause import is_paused
 
 #: What a name's row says of where it is from.
 SOURCE = "peers"
@@ -77,7 +78,7 @@ def claim(
     That it is asked is noted before it is: one that kills us is not the first again. ``turns`` None: by name, also if
     it was asked a short while ago; then it joins the ledger, if it is not in it.
     """
-    refusal = why_not(connection, domain, now)
+    refusal = Ending.PAUSED if is_paused(connection) else why_not(connection, domain, now)
     if refusal is not None:
         return refusal
     if turns is None:
