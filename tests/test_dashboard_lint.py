@@ -60,7 +60,7 @@ def test_panel_title_description_units_and_targets(name):
 @pytest.mark.parametrize(("name", "title", "expression"), EXPRESSIONS)
 def test_rates_and_counters(name, title, expression):
     """target-rate-interval-rule and target-counter-agg-rule."""
-    ranges = re.findall(r"\[([^\]]*)\]", expression)
+    ranges = re.findall(r"\b(?:rate|irate|increase)\([^\[]*\[([^\]]*)\]", expression)
     assert set(ranges) <= {"$__rate_interval"}
     for counter in re.finditer(r"\b\w+_(?:total|bucket|count|sum)\{", expression):
         assert re.search(r"\b(rate|irate|increase)\($", expression[: counter.start()]), expression

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -162,17 +162,20 @@ def test_one_run_is_listed_by_release(with_history, capsys):
 
 
 def test_a_bad_day_is_marked_with_its_reason_and_can_be_believed_again(with_history, connection, capsys):
-    assert "2026-11-23: 2 rows" in shown(capsys, "invalidate", "2026-11-23", "--reason", "our resolver was broken")
+    assert "2026-11-23: marked; 2 rows" in shown(
+        capsys, "invalidate", "2026-11-23", "--reason", "our resolver was broken"
+    )
     marked = "SELECT DISTINCT at::date::text FROM adoption_history WHERE invalid"
     assert column(connection, marked) == ["2026-11-23"]
     assert "our resolver was broken" in shown(capsys, "list")
-    assert "2 rows" in shown(capsys, "invalidate", "2026-11-23", "--undo")
+    undone = json.loads(shown(capsys, "invalidate", "2026-11-23", "--undo", "--json"))
+    assert undone == {"day": "2026-11-23", "bad": False, "rows": 2}
     assert column(connection, marked) == []
 
 
-def test_a_day_without_history_cannot_be_marked(with_history, capsys):
-    shown(capsys, "invalidate", "2026-11-01", code=1)
+def test_what_cannot_be_marked_or_believed_again_is_said(with_history, capsys):
     shown(capsys, "invalidate", "2026-11-23", "--undo", code=1)
+    shown(capsys, "invalidate", str(datetime.now(UTC).date() + timedelta(days=2)), code=2)
 
 
 @pytest.mark.parametrize("day", ["yesterday", "2026-13-01", "23.11.2026"])

@@ -12,6 +12,7 @@ from grafana.build.queries import (
     SELF_REPORTED,
     SUPPORTED,
     USERS,
+    believed,
     by,
     by_support,
     newest,
@@ -179,10 +180,15 @@ def _share_curves(title: str, metric: str) -> Panel:
         title,
         "Share that runs the newest release of the branch. It falls to nearly nothing on the day of a release, and how"
         " fast it comes back is how fast people patch." + (f" {SELF_REPORTED}" if metric is USERS else ""),
-        [over_time(expression, "{{branch}}")],
+        [_curve(expression, "{{branch}}")],
         "percentunit",
         share=True,
     )
+
+
+def _curve(expression: str, legend: str, ref: str = "A") -> Panel:
+    """A curve of the past without the days that nobody believes."""
+    return over_time(believed(expression), legend, ref)
 
 
 def _distribution(grid: Grid) -> None:
@@ -239,13 +245,13 @@ def _patch_state(what: str, metric: str, note: str) -> Panel:
 
 
 def _history(grid: Grid) -> None:
-    grid.row("History; dashed lines are releases")
+    grid.row("History; dashed lines are releases, gaps are days that are not to be believed")
     patched = curves(
         "Patched",
         f"Share of servers, and of their active users, on the newest release of their branch. {SELF_REPORTED}",
         [
-            over_time(share(total(INSTANCES, _PATCHED), total(INSTANCES)), "servers", "A"),
-            over_time(share(total(USERS, _PATCHED), total(USERS)), "active users", "B"),
+            _curve(share(total(INSTANCES, _PATCHED), total(INSTANCES)), "servers", "A"),
+            _curve(share(total(USERS, _PATCHED), total(USERS)), "active users", "B"),
         ],
         "percentunit",
         colours={"servers": BLUE, "active users": ORANGE},
@@ -254,7 +260,7 @@ def _history(grid: Grid) -> None:
     support = curves(
         "Servers by support, in percent",
         "Where upstream stands on the branch today. A branch whose end has come is eol for all of the past, too.",
-        [over_time(of_total(by_support(INSTANCES), total(INSTANCES)), "{{support}}")],
+        [_curve(of_total(by_support(INSTANCES), total(INSTANCES)), "{{support}}")],
         "percentunit",
         colours=SUPPORT,
         stacked=True,
@@ -270,7 +276,7 @@ def _history(grid: Grid) -> None:
                 curves(
                     f"{what} by branch",
                     f"All branches, on top of each other: the upper edge is the total.{note}",
-                    [over_time(by("branch", metric), "{{branch}}")],
+                    [_curve(by("branch", metric), "{{branch}}")],
                     stacked=True,
                 ),
             ),
@@ -279,7 +285,7 @@ def _history(grid: Grid) -> None:
                 curves(
                     f"{what} by branch, in percent",
                     f"The same as shares of the whole.{note}",
-                    [over_time(of_total(by("branch", metric), total(metric)), "{{branch}}")],
+                    [_curve(of_total(by("branch", metric), total(metric)), "{{branch}}")],
                     "percentunit",
                     stacked=True,
                     share=True,

@@ -7,6 +7,9 @@ _JOB = 'job="vmcrawl"'
 INSTANCES, USERS = "vmcrawl_instances", "vmcrawl_monthly_active_users"
 #: With whatever counts users.
 SELF_REPORTED = "Monthly active users are what servers say of themselves."
+_BAD_DAY = "vmcrawl_history_bad_day_timestamp_seconds"
+#: As long as Prometheus is told to keep what it has (grafana/README.md).
+_LATER = "400d"
 SUPPORTED = "main|latest|previous|deprecated"
 
 
@@ -71,6 +74,17 @@ def by_support(metric: str) -> str:
     """
     stand = f"topk by (branch) (1, {info('.+')})"
     return f"sum by (support) ({by('branch', metric)} * on (branch) group_left (support) {stand})"
+
+
+def believed(expression: str) -> str:
+    """An expression over time, without the days that ``vmcrawl history invalidate`` has marked.
+
+    What Prometheus scraped on a day it keeps. Each marked day is a series whose value is when it began, from the moment
+    on at which somebody marked it: which may be after the end of the time that is shown, so it is looked for there,
+    too. Of a day that is believed again the last value is 0.
+    """
+    days = f"last_over_time({selector(_BAD_DAY)}[{_LATER}5m] @ end() offset -{_LATER})"
+    return f"({expression}) unless on () ({days} <= time() > time() - 86400)"
 
 
 def selector(metric: str, *matchers: str) -> str:

@@ -179,7 +179,19 @@ def test_a_bad_day_is_marked_and_no_longer_what_the_next_run_is_held_against(con
     assert [entry.reason for entry in history.list_history(connection)] == ["no, the cable"] * 2 + [""]
     assert history.restore(connection, date(2026, 8, 1)) == 2
     assert highest(connection) == 3
-    assert history.invalidate(connection, date(2026, 8, 2)) == 0
+    assert history.restore(connection, date(2026, 8, 1)) is None
+
+
+def test_a_day_is_marked_also_where_no_run_has_left_a_page_and_before_one_does(connection: psycopg.Connection):
+    crawl(connection, seen(A, "4.5.6", active_users=5))
+    assert history.invalidate(connection, date(2026, 8, 1), "the resolver was down") == 0
+    history.write_history(connection, 1, datetime(2026, 8, 1, 23, tzinfo=UTC))
+    history.write_history(connection, 2, datetime(2026, 8, 2, 1, tzinfo=UTC))
+    marked = [(entry.run_id, entry.invalid, entry.reason) for entry in history.list_history(connection)]
+    assert marked == [(2, False, ""), (1, True, "the resolver was down")]
+    assert history.restore(connection, date(2026, 8, 1)) == 1
+    history.write_history(connection, 3, datetime(2026, 8, 1, 12, tzinfo=UTC))
+    assert not any(entry.invalid for entry in history.list_history(connection))
 
 
 def release(name: str, security: bool | None = True) -> Release:

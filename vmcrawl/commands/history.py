@@ -41,6 +41,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     bad.add_argument("day", type=read_day, metavar="DATE", help="such as 2026-11-23")
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
     bad.add_argument("--undo", action="store_true", help="believe it again")
+    bad.add_argument("--json", action="store_true", help="as one JSON object")
     bad.set_defaults(run=with_database(_invalidate))
     export.configure(actions)
 
@@ -121,12 +122,21 @@ def _days(delay: timedelta | None, known: bool) -> str:
 
 
 def _invalidate(arguments: argparse.Namespace, database: Database) -> int:
+    day = arguments.day
+    if day > database.now().date():
+        log.error("%s is still to come", day)
+        return 2
     if arguments.undo:
-        rows = database.run(partial(history.restore, day=arguments.day))
+        rows = database.run(partial(history.restore, day=day))
+        if rows is None:
+            log.error("%s is not marked", day)
+            return 1
     else:
-        rows = database.run(partial(history.invalidate, day=arguments.day, reason=arguments.reason))
-    if not rows:
-        log.error("nothing was written on %s%s", arguments.day, " that is marked" if arguments.undo else "")
-        return 1
-    sys.stdout.write(f"{arguments.day}: {rows} rows {'count again' if arguments.undo else 'are marked as invalid'}\n")
+        rows = database.run(partial(history.invalidate, day=day, reason=arguments.reason))
+    if arguments.json:
+        write_json(sys.stdout, {"day": day, "bad": not arguments.undo, "rows": rows})
+    elif arguments.undo:
+        sys.stdout.write(f"{day}: believed again; {rows} rows of history count again\n")
+    else:
+        sys.stdout.write(f"{day}: marked; {rows} rows of history do not count, and dashboards leave the day out\n")
     return 0

@@ -69,7 +69,10 @@ def sight(connection: psycopg.Connection, run_id: int, since: datetime) -> Sight
 
 
 def write_history(connection: psycopg.Connection, run_id: int, at: datetime) -> int:
-    """Write what is published now as the rows of a run, once: a second call changes nothing. Returns new rows."""
+    """Write what is published now as the rows of a run, once: a second call changes nothing. Returns new rows.
+
+    On a day that is marked already they are, too.
+    """
     return connection.execute(_WRITE_HISTORY, {"run_id": run_id, "at": at}).rowcount
 
 
@@ -90,21 +93,30 @@ def history_rows(connection: psycopg.Connection, run_id: int) -> list[HistoryRow
 
 
 def invalidate(connection: psycopg.Connection, day: date, reason: str = "") -> int:
-    """Mark everything that was written on a day (UTC) as not to be believed; returns the number of rows.
+    """Mark a day (UTC), and what was and will be written on it, as not to be believed; returns the number of rows.
 
     Without a reason, one that was given before stays.
     """
-    return connection.execute(
-        "UPDATE adoption_history SET invalid = true, reason = coalesce(nullif(%(reason)s, ''), reason)" + _ON_THE_DAY,
-        {"day": day, "reason": reason},
-    ).rowcount
+    given = {"day": day, "reason": reason}
+    with connection.transaction():
+        connection.execute(_MARK_DAY, given)
+        return connection.execute(
+            "UPDATE adoption_history SET invalid = true, reason = coalesce(nullif(%(reason)s, ''), reason)"
+            + _ON_THE_DAY,
+            given,
+        ).rowcount
 
 
-def restore(connection: psycopg.Connection, day: date) -> int:
-    """Take :func:`invalidate` back; returns the number of rows."""
-    return connection.execute(
-        "UPDATE adoption_history SET invalid = false, reason = ''" + _ON_THE_DAY + " AND invalid", {"day": day}
-    ).rowcount
+def restore(connection: psycopg.Connection, day: date) -> int | None:
+    """Take :func:`invalidate` back; returns the number of rows, None where the day was not marked."""
+    with connection.transaction():
+        marked = connection.execute(
+            "UPDATE bad_days SET bad = false, reason = '', marked_at = now() WHERE day = %s AND bad", [day]
+        ).rowcount
+        rows = connection.execute(
+            "UPDATE adoption_history SET invalid = false, reason = ''" + _ON_THE_DAY + " AND invalid", {"day": day}
+        ).rowcount
+        return rows if marked or rows else None
 
 
 def adoptions(connection: psycopg.Connection, catalogue: Catalogue) -> list[Adoption]:
@@ -150,12 +162,14 @@ SELECT count(*) FILTER (WHERE i.release IS NOT NULL) AS published,
 FROM instances AS i JOIN domains AS d USING (domain)
 """
 _WRITE_HISTORY = """
-INSERT INTO adoption_history (at, run_id, branch, version, instances, active_users, patched)
+INSERT INTO adoption_history (at, run_id, branch, version, instances, active_users, patched, invalid, reason)
 SELECT %(at)s, %(run_id)s, branch, release, count(*), sum(active_users),
-       CASE WHEN bool_and(patched IS NOT NULL) AND bool_and(patched) = bool_or(patched) THEN bool_or(patched) END
+       CASE WHEN bool_and(patched IS NOT NULL) AND bool_and(patched) = bool_or(patched) THEN bool_or(patched) END,
+       day.reason IS NOT NULL, coalesce(day.reason, '')
 FROM instances
+LEFT JOIN bad_days AS day ON day.bad AND day.day = (%(at)s::timestamptz AT TIME ZONE 'UTC')::date
 WHERE release IS NOT NULL AND NOT EXISTS (SELECT FROM adoption_history WHERE run_id = %(run_id)s)
-GROUP BY branch, release
+GROUP BY branch, release, day.reason
 ON CONFLICT DO NOTHING
 """
 _LIST_HISTORY = """
@@ -165,6 +179,11 @@ SELECT max(at) AS at, run_id, count(*) AS releases, sum(instances)::bigint AS in
        bool_or(invalid) AS invalid, max(reason) AS reason
 FROM adoption_history
 GROUP BY run_id ORDER BY 1 DESC, run_id DESC LIMIT %(limit)s
+"""
+_MARK_DAY = """
+INSERT INTO bad_days (day, reason) VALUES (%(day)s, %(reason)s)
+ON CONFLICT (day) DO UPDATE
+SET bad = true, marked_at = now(), reason = coalesce(nullif(excluded.reason, ''), bad_days.reason)
 """
 _ON_THE_DAY = """
 WHERE at >= %(day)s::date::timestamp AT TIME ZONE 'UTC' AND at < (%(day)s::date + 1)::timestamp AT TIME ZONE 'UTC'
