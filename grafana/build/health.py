@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from grafana.build.colours import BLUE, GREEN, GREY, ORANGE, RED, RUNS, SKY
+from grafana.build.effort import exporter, work
 from grafana.build.layout import Grid, dashboard
 from grafana.build.parts import (
     PROMETHEUS,
-    Panel,
     bars,
     curves,
     if_none,
@@ -19,7 +19,7 @@ from grafana.build.parts import (
     table,
     text,
 )
-from grafana.build.queries import by, counted, largest_of, newest, selector, share, total
+from grafana.build.queries import by, counted, largest_of, newest, share, total
 
 #: Failures of the network between us and them; if many, ours.
 _NETWORK = "dns_failure|dns_not_found|connection_refused|connection_unreachable|connection_reset|timeout|tls_handshake"
@@ -33,8 +33,8 @@ def health() -> dict[str, Any]:
     _runs(grid)
     _failures(grid)
     _queue(grid)
-    _work(grid)
-    _exporter(grid)
+    work(grid)
+    exporter(grid)
     for each in grid.panels:
         if alerts := re.findall(r"Vmcrawl\w+", each.get("description", "")):
             each["links"] = [_runbook(name) for name in alerts]
@@ -88,10 +88,21 @@ def _state(grid: Grid) -> None:
     status["options"].update(textMode="name", colorMode="value")
     for name, colour in RUNS.items():
         override(status, name, {"color": {"mode": "fixed", "fixedColor": colour}})
+    crawls = mapped(
+        stat(
+            "Crawls",
+            "Whether somebody lets all crawlers rest; vmcrawl status says who, and why. Runbook: VmcrawlPaused.",
+            query(newest("vmcrawl_paused")),
+            "none",
+            steps=((None, GREEN), (1, ORANGE)),
+        ),
+        {"0": ("allowed", GREEN), "1": ("paused", ORANGE)},
+    )
     grid.line(
         4,
-        (4, up),
-        (4, status),
+        (3, up),
+        (3, crawls),
+        (3, status),
         (
             4,
             stat(
@@ -120,7 +131,7 @@ def _state(grid: Grid) -> None:
             ),
         ),
         (
-            4,
+            3,
             stat(
                 "Overdue",
                 "Domains that have waited for a crawl for more than six hours. Runbook: VmcrawlBacklogGrowing.",
@@ -249,82 +260,6 @@ def _queue(grid: Grid) -> None:
         colours={"running": BLUE, "lost": RED},
     )
     grid.line(7, (8, due), (8, leases), (8, shards))
-
-
-def _work(grid: Grid) -> None:
-    grid.row("Work")
-
-    def rate(metric: str) -> str:
-        return f"sum({counted('rate', metric)})"
-
-    speed = curves(
-        "Crawls and requests a second",
-        "While nothing runs both are 0. A known server costs one request, a new one four.",
-        [
-            over_time(rate("vmcrawl_crawls_total"), "crawls", "A"),
-            over_time(rate("vmcrawl_requests_total"), "requests", "B"),
-        ],
-        "reqps",
-        colours={"crawls": BLUE, "requests": ORANGE},
-    )
-    volume = curves(
-        "Bytes received a second",
-        "All that servers send: TLS, heads, and bodies as they come.",
-        [over_time(rate("vmcrawl_received_bytes_total"), "received")],
-        "Bps",
-        colours={"received": BLUE},
-    )
-    buckets = f"sum by (le) ({counted('rate', 'vmcrawl_crawl_duration_seconds_bucket')})"
-    latency = curves(
-        "How long a crawl takes",
-        "Half of the crawls, and 95 of 100, are over within so many seconds, waiting for their turn included.",
-        [
-            over_time(f"histogram_quantile({part}, {buckets})", name, ref)
-            for ref, part, name in (("A", "0.5", "half"), ("B", "0.95", "95 %"))
-        ],
-        "s",
-        colours={"half": BLUE, "95 %": ORANGE},
-    )
-    grid.line(7, (8, speed), (8, volume), (8, latency))
-
-
-def _exporter(grid: Grid) -> None:
-    grid.row("Database, exporter, sources")
-    scrape = _by_exporter(
-        "How long scrapes take",
-        "As Prometheus sees it, by exporter. Runbook: VmcrawlScrapeSlow.",
-        "scrape_duration_seconds",
-        "s",
-    )
-    subjects = curves(
-        "By subject",
-        "How long each part of a scrape takes; nearly all of it is Postgres. A part that fails takes no time here: see"
-        " Runbook VmcrawlCollectorFailing.",
-        [over_time(by("collector", "vmcrawl_scrape_collector_duration_seconds"), "{{collector}}")],
-        "s",
-        colours={},
-        stacked=True,
-    )
-    memory = _by_exporter("Memory of the exporter", "By exporter.", "process_resident_memory_bytes", "bytes")
-    sources = table(
-        "What is known of upstream",
-        "When each source last gave a good answer. Runbook: VmcrawlCatalogueStale.",
-        [query(f"max by (source) ({selector('vmcrawl_catalogue_last_update_timestamp_seconds')}) * 1000", table=True)],
-        {"source": "Source", "Value": "Last good answer"},
-        hidden=["Time"],
-    )
-    never = {"0": {"text": "never", "color": RED, "index": 0}}
-    override(
-        sources,
-        "Last good answer",
-        {"unit": "dateTimeFromNow", "mappings": [{"type": "value", "options": never}]},
-    )
-    grid.line(7, (6, scrape), (6, subjects), (6, memory), (6, sources))
-
-
-def _by_exporter(title: str, description: str, metric: str, unit: str) -> Panel:
-    target = over_time(f"max by (instance) ({selector(metric)})", "{{instance}}")
-    return curves(title, description, [target], unit, colours={})
 
 
 def _runbook(name: str) -> dict[str, Any]:
