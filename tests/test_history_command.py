@@ -15,6 +15,7 @@ from vmcrawl.cli import main
 from vmcrawl.domain import Domain
 from vmcrawl.exposure import Reading
 from vmcrawl.meaning import Meaning
+from vmcrawl.settings import RetentionSettings
 from vmcrawl.store.migrations import prepare
 from vmcrawl.store.results import Result
 from vmcrawl.store.upkeep import sweep
@@ -127,7 +128,7 @@ def test_no_delay_is_left_of_moves_that_have_been_thrown_away(with_history, conn
             crawl(connection, look_at(domain, at, version, 5))
         crawl(connection, look_at(domain, NOW, "4.5.14", 5))
     assert shown(capsys, "list", "--delays").count("40.0 days") == 4
-    sweep(connection, NOW)
+    sweep(connection, NOW, RetentionSettings())
     table = shown(capsys, "list", "--delays")
     assert (table.count("unknown"), table.count(" days")) == (5, 0)
 

@@ -318,8 +318,9 @@ class _Run:
         now, run_id = self._database.now(), self._run_id
         if self._database.run(partial(parts.end, run_id=run_id, part=self._part.name, now=now, status=status)):
             log.warning("run %d goes on without us", run_id)
-        elif status is not RunStatus.RUNNING:
-            self._database.run(partial(upkeep.sweep, now=now))
+        elif status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
+            # Whoever tells us to end does not wait for long; the next run does it.
+            self._database.run(partial(upkeep.sweep, now=now, retention=self._settings.retention))
 
     def _summary(self) -> RunSummary:
         run = self._database.run(partial(runs.find_run, run_id=self._run_id))

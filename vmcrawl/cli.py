@@ -23,6 +23,7 @@ from vmcrawl.commands import (
     history,
     migrate,
     pause,
+    prune,
     refresh,
     releases,
     report,
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 _COMMANDS = (
     *(crawl, pause, check, show, status, domains, discover, dni, refresh, about),
-    *(releases, advisories, classify, history, report, exporter, migrate),
+    *(releases, advisories, classify, history, report, exporter, migrate, prune),
 )
 
 #: 128 and SIGPIPE.

@@ -13,6 +13,7 @@ Written = str | Sequence[str]
 
 _MOMENT = timedelta(milliseconds=1)
 _ZERO = timedelta(0)
+_DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 
 #: From and to, both included; a length of time that is not named here is just more than nothing.
@@ -29,6 +30,12 @@ _DURATIONS = {
     # RFC 9309, 2.4: a cached robots.txt is not used for more than 24 hours.
     "crawl.robots_lifetime": (_ZERO, timedelta(hours=24)),
     "crawl.reconfirm": (_ZERO, LONGEST),
+    "retention.robots": (_DAY, LONGEST),
+    # A named run that has failed can be gone on with for a week.
+    "retention.runs": (7 * _DAY, LONGEST),
+    "retention.changes": (_DAY, LONGEST),
+    "retention.history_every_run": (_DAY, LONGEST),
+    "retention.history_daily": (_ZERO, LONGEST),
     "discovery.timeout": (_MOMENT, _HOUR),
     "discovery.spread": (_ZERO, LONGEST),
 }

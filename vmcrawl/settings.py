@@ -84,6 +84,20 @@ class PublishSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    #: Rules of robots.txt of hosts that were not asked since.
+    robots: timedelta = timedelta(days=7)
+    #: What each run did.
+    runs: timedelta = timedelta(days=400)
+    #: Which server went from one version to another.
+    changes: timedelta = timedelta(days=800)
+    #: Adoption history as each run left it; what is older is kept once a day.
+    history_every_run: timedelta = timedelta(days=90)
+    #: 0: for good.
+    history_daily: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
 class DiscoverySettings:
     #: Instances to ask at the end of each run; 0: none.
     per_run: int = 0
@@ -162,6 +176,7 @@ class Settings:
     crawl: CrawlSettings = field(default_factory=CrawlSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     sources: SourcesSettings = field(default_factory=SourcesSettings)
     dni: DniSettings = field(default_factory=DniSettings)

@@ -12,6 +12,7 @@ from vmcrawl.domain import Domain
 from vmcrawl.exporter.subjects.adoption import channel_of, software_label
 from vmcrawl.labels import known_branches, known_releases
 from vmcrawl.outcome import REMOVES_PUBLISHED, Outcome
+from vmcrawl.settings import RetentionSettings
 from vmcrawl.store import runs
 from vmcrawl.store.catalogue import load_catalogue
 from vmcrawl.store.runs import RunStatus
@@ -262,7 +263,7 @@ def test_what_the_last_run_cost_is_known_as_soon_as_it_has_ended(stocked, databa
         numbers = scrape(database_url)
         assert numbers.of("vmcrawl_run_last_requests") == numbers.of("vmcrawl_requests_total") == 4
         assert numbers.of("vmcrawl_run_last_received_bytes") == 9_000
-        sweep(stocked, NOW)
+        sweep(stocked, NOW, RetentionSettings())
 
 
 def test_a_run_by_hand_is_not_the_last_run_unless_there_is_no_other(stocked, database_url):

@@ -9,6 +9,7 @@ from tests.store.builders import NOW, column, crawl, failed, ok, start
 from vmcrawl.domain import Domain
 from vmcrawl.observation import RobotsRecord
 from vmcrawl.outcome import Outcome
+from vmcrawl.settings import RetentionSettings
 from vmcrawl.store import robots, runs
 from vmcrawl.store.runs import RunStatus
 from vmcrawl.store.upkeep import sweep
@@ -72,16 +73,16 @@ def test_the_sweep_takes_what_nothing_needs_and_nothing_else(connection: psycopg
     crawl(connection, ok(A, version="4.5.7", robots=rules))
     ancient = runs.start_run(connection, NOW - timedelta(days=500))
     runs.finish_run(connection, ancient, NOW - timedelta(days=499), RunStatus.SUCCESS, {})
-    assert sweep(connection, NOW) == 2
+    assert sweep(connection, NOW, RetentionSettings()) == 2
     assert column(connection, "SELECT host FROM robots") == ["b.example"]
-    assert sweep(connection, NOW) == 0
+    assert sweep(connection, NOW, RetentionSettings()) == 0
 
 
 def test_a_version_goes_when_nobody_runs_it_and_nobody_is_known_to_have_run_it(connection: psycopg.Connection):
     crawl(connection, ok(A, NOW - timedelta(minutes=1), version="4.5.0"), ok(B, version="4.5.6"))
     crawl(connection, ok(A, version="4.5.7"))
     crawl(connection, failed(A, Outcome.NOT_MASTODON, NOW + timedelta(minutes=1)))
-    assert sweep(connection, NOW + timedelta(days=799)) == 0
+    assert sweep(connection, NOW + timedelta(days=799), RetentionSettings()) == 0
     # The move, and both of its ends.
-    assert sweep(connection, NOW + timedelta(days=801)) == 3
+    assert sweep(connection, NOW + timedelta(days=801), RetentionSettings()) == 3
     assert column(connection, "SELECT version FROM versions") == ["4.5.6"]

@@ -9,7 +9,7 @@ import psycopg
 from tests.store.builders import NOW, claim, column, crawl, failed, names, ok, start
 from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
-from vmcrawl.settings import DatabaseSettings
+from vmcrawl.settings import DatabaseSettings, RetentionSettings
 from vmcrawl.store import results, runs
 from vmcrawl.store.connection import connect
 from vmcrawl.store.runs import RunStatus
@@ -131,7 +131,7 @@ def test_counters_outlive_the_rows_of_runs(connection: psycopg.Connection):
     long_ago = NOW - timedelta(days=500)
     run = runs.start_run(connection, long_ago)
     runs.finish_run(connection, run, long_ago, RunStatus.PARTIAL, {"ok": 1})
-    sweep(connection, NOW)
+    sweep(connection, NOW, RetentionSettings())
     assert runs.recent_runs(connection) == []
     assert connection.execute("SELECT * FROM run_totals").fetchall() == [("partial", 1)]
 

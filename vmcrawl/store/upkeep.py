@@ -1,33 +1,24 @@
-"""Throwing away what nothing needs any more, so that no table only grows."""
+"""What the end of a run leaves to be put in order: sums, versions that nobody runs, and what is too old."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 
+from vmcrawl.settings import RetentionSettings
+from vmcrawl.store.prune import prune
 from vmcrawl.store.tallies import fold
 
-#: Much longer than rules are used for, so that hosts that are gone do not pile up.
-_ROBOTS_KEPT = timedelta(days=7)
-_RUNS_KEPT = timedelta(days=400)
-_MOVES_KEPT = timedelta(days=800)
+#: Enough for all that an hour adds. What settings or an update have made old at once takes some runs, or ``prune``.
+_STEPS = 200
 
 
-def sweep(connection: psycopg.Connection, now: datetime) -> int:
-    """Delete old robots.txt rules, runs and moves, and versions that nobody runs or ran, and add up what was counted
-    for runs that are over; returns the number of rows.
+def sweep(connection: psycopg.Connection, now: datetime, retention: RetentionSettings) -> int:
+    """Add up what was counted for runs that are over, delete what is old, and versions that nobody runs or ran; returns
+    the number of rows.
 
-    Meant for the end of a run, once.
+    Meant for the end of a run, once; it takes seconds at most, and what it does not get done the next one does.
     """
-    robots = connection.execute(
-        "DELETE FROM robots WHERE host IN ("
-        " SELECT host FROM robots WHERE read_at < %s ORDER BY host FOR UPDATE SKIP LOCKED)",
-        [now - _ROBOTS_KEPT],
-    ).rowcount
-    runs = connection.execute(
-        "DELETE FROM runs WHERE status <> 'running' AND started_at < %s", [now - _RUNS_KEPT]
-    ).rowcount
-    moves = connection.execute("DELETE FROM moves WHERE observed_at < %s", [now - _MOVES_KEPT]).rowcount
-    return robots + runs + moves + fold(connection) + _sweep_versions(connection)
+    return fold(connection) + prune(connection, now, retention, _STEPS).rows + _sweep_versions(connection)
 
 
 def _sweep_versions(connection: psycopg.Connection) -> int:
