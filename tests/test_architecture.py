@@ -12,11 +12,10 @@ PACKAGE = ROOT / "vmcrawl"
 
 # A name stands for a module, or for a package with everything in it.
 PURE = """
-    about address adoption advisory affected answer asking builds bumps caching catalogue coding delay dnilist
-    document domain due duration exclusion exposure failure fork instance judgement labels meaning namejson
-    namelist nodeinfo observation optout orders outcome pace past peers plausible ranges reading robots schedule
-    seen settings sight snapshot support tally target upstream url verdict version wayout webconfig wellknown wire
-    witness
+    about address adoption advisory affected answer asking builds bumps caching catalogue coding dataset delay dnilist
+    document domain due duration exclusion exposure failure fork instance judgement labels meaning namejson namelist
+    nodeinfo observation optout orders outcome pace past peers plausible ranges reading robots schedule seen settings
+    sight snapshot support tally target upstream url verdict version wayout webconfig wellknown wire witness
 """
 EDGES = {
     "chart": "chart",
@@ -47,9 +46,11 @@ OWNERS = {
     "protego": "robots",
     "psycopg": "store embedded exporter",
     "publicsuffixlist": "domain",
+    "pyarrow": "commands",
     "pycares": "resolver",
     "requests": "asker",
     "rich": "commands",
+    "shtab": "commands",
     "signal": "interruption pool worker",
     "socket": "address connection dial embedded exporter tls",
     "ssl": "asker connection exporter failure fetch tls",

@@ -16,6 +16,7 @@ from vmcrawl.commands import (
     check,
     classify,
     crawl,
+    dataset,
     discover,
     dni,
     domains,
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 
 _COMMANDS = (
     *(crawl, pause, check, show, status, domains, discover, dni, refresh, about),
-    *(releases, advisories, classify, history, report, exporter, migrate, prune),
+    *(releases, advisories, classify, history, report, dataset, exporter, migrate, prune),
 )
 
 #: 128 and SIGPIPE.

@@ -224,6 +224,12 @@ def _role(text: str) -> str:
     return text
 
 
+def _licence(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.+-]{0,64}", text):
+        raise ValueError(f"{shown(text)} is not an SPDX identifier such as CC0-1.0 or ODbL-1.0 (spdx.org/licenses)")
+    return text
+
+
 def _robots_agent(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_-]{1,100}", text):
         raise ValueError(f"{shown(text)} is not a product token: only letters, '_' and '-' (RFC 9309, 2.2.1)")
@@ -258,6 +264,7 @@ _READERS_BY_NAME: dict[str, Callable[[str], object]] = {
     "dni.url": _list_address,
     "dni.severity": _choice("soft", "hard", "listed"),
     "exporter.role": _role,
+    "publish.license": _licence,
     "log.level": _choice("debug", "info", "warning", "error"),
     "log.format": _choice("text", "json"),
 }

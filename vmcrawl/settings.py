@@ -81,6 +81,8 @@ class PublishSettings:
     max_active_users: int = 10_000_000
     #: Share of the instances of late history, or of those a run looked at, that may be missing without our fault.
     history_drop: float = 0.2
+    #: SPDX identifier of the licence of what ``vmcrawl export`` writes; empty: none is given.
+    license: str = "CC0-1.0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,24 +30,26 @@ _REST = "suspend,false,false,iftas:hate-speech;online-harassment,true\n"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command; an import is held to the bound of memory."""
+    """One command; an import, and an export of text, is held to the bound of memory."""
 
     title: str
     arguments: Sequence[str]
 
     @property
     def bounded(self) -> bool:
-        return "import" in self.arguments
+        return "import" in self.arguments or ("export" in self.arguments and "parquet" not in self.arguments)
 
 
 def main() -> int:
     """Run each step once; writes a line for each."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.bulk", description=__doc__)
     parser.add_argument("--names", type=int, default=250_000, help="default: %(default)s")
+    parser.add_argument("--published", type=int, help="how many of them are instances (default: one in eight)")
     arguments = parser.parse_args()
     most = 0
-    with _stage(arguments.names) as (directory, url):
-        steps = (*_domains_steps(directory, arguments.names), *_dni_steps(directory, arguments.names))
+    with _stage(arguments.names, arguments.published or arguments.names // _PUBLISHED) as (directory, url):
+        names = arguments.names
+        steps = (*_export_steps(directory), *_domains_steps(directory, names), *_dni_steps(directory, names))
         for step in steps:
             seconds, peak = _run(step, url)
             most = max(most, peak if step.bounded else 0)
@@ -81,6 +83,12 @@ def _domains_steps(directory: Path, names: int) -> Iterator[Step]:
     yield Step("domains opt-outs --csv", ["domains", "opt-outs", "--csv"])
     yield Step("domains include of them", ["domains", "include", "--file", str(excluded)])
     yield Step(f"domains import of {4 * names:,} names, a quarter known", ["domains", "import", str(many)])
+
+
+def _export_steps(directory: Path) -> Iterator[Step]:
+    for form in ("csv", "jsonl", "parquet"):
+        output = str(directory / f"instances.{form}")
+        yield Step(f"export of what is published, {form}", ["export", "--format", form, "--output", output])
 
 
 def _dni_steps(directory: Path, names: int) -> Iterator[Step]:
@@ -146,14 +154,14 @@ def _run(step: Step, url: str) -> tuple[float, int]:
 
 
 @contextmanager
-def _stage(names: int) -> Iterator[tuple[Path, str]]:
+def _stage(names: int, published: int) -> Iterator[tuple[Path, str]]:
     with (
         TemporaryDirectory(prefix="vmcrawl-bench-") as directory,
         running(Path(directory) / "postgres") as server_url,
         temporary_database(server_url) as url,
     ):
-        populate(url, names, names // _PUBLISHED)
-        sys.stdout.write(f"\n{names:,} domains, {names // _PUBLISHED:,} of them published\n")
+        populate(url, names, published)
+        sys.stdout.write(f"\n{names:,} domains, {published:,} of them published\n")
         yield Path(directory), url
 
 
