@@ -15,6 +15,7 @@ from vmcrawl.commands import (
     advisories,
     check,
     classify,
+    completion,
     crawl,
     dataset,
     discover,
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _COMMANDS = (
     *(crawl, pause, check, show, status, domains, discover, dni, refresh, about),
-    *(releases, advisories, classify, history, report, dataset, exporter, migrate, prune),
+    *(releases, advisories, classify, history, report, dataset, exporter, migrate, prune, completion),
 )
 
 #: 128 and SIGPIPE.
@@ -176,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vmcrawl {__version__}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (also VMCRAWL_CONFIG); see config.yaml")
-    parser.set_defaults(overrides=lambda arguments: {})
+    parser.set_defaults(overrides=lambda arguments: {}, parser=parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.configure(commands)
