@@ -118,6 +118,7 @@ def test_check_prints_each_step_and_writes_nothing(env):
 
 def test_status_and_migrate_speak(env):
     assert lines(vmcrawl("migrate", env=env)) == ["nothing to apply"]
+    assert json.loads(lines(vmcrawl("migrate", "--json", env=env))[0]) == {"applied": []}
     vmcrawl("crawl", "vmst.io", env=env)
     assert "dns_failure" in "\n".join(lines(vmcrawl("status", env=env)))
     assert json.loads(lines(vmcrawl("status", "--json", env=env))[0])["outcomes"] == {"dns_failure": 1}
@@ -145,6 +146,20 @@ def test_a_wrong_word_is_wrong_usage(arguments, env):
     assert finished.returncode == 2
     assert finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["dni", "add", "x.example"], {"domain": "x.example", "taken_down": 0}),
+        (["releases", "set-branch", "4.4", "--support", "eol"], {"branch": "4.4", "support": "eol"}),
+        (["advisories", "override", "GHSA-ccpr-m53r-mfwr", "--ranges", ""], {"ghsa_id": "GHSA-ccpr-m53r-mfwr"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_change_has_brought_is_told_in_json_too(arguments, told, env):
+    document = json.loads(lines(vmcrawl(*arguments, "--json", env=env))[0])
+    assert told.items() <= document.items()
 
 
 def test_a_file_that_is_not_there_is_no_traceback(env):

@@ -23,18 +23,29 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Declare the command and its actions."""
     parser = commands.add_parser("advisories", help="security advisories and whom they touch: refresh, show, override")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    refresh = actions.add_parser("refresh", help="bring them up to date from upstream")
+    refresh = actions.add_parser(
+        "refresh", help="bring them up to date from upstream", epilog="for example: vmcrawl advisories refresh"
+    )
     refresh.add_argument("--json", action="store_true", help="as one JSON object")
     refresh.set_defaults(run=refreshing(refresh_advisories))
-    showing = actions.add_parser("show", help="all, or one with everything that is known of it")
+    showing = actions.add_parser(
+        "show",
+        help="all, or one with everything that is known of it",
+        epilog="for example: vmcrawl advisories show CVE-2024-23832",
+    )
     showing.add_argument("id", nargs="?", metavar="ID", help="a GHSA or CVE id")
     showing.add_argument("--json", action="store_true", help="one JSON object a line")
     showing.set_defaults(run=reading_database(_show, _read_anew))
-    override = actions.add_parser("override", help="say what an advisory touches, against its published ranges")
+    override = actions.add_parser(
+        "override",
+        help="say what an advisory touches, against its published ranges",
+        epilog='for example: vmcrawl advisories override CVE-2024-23832 --ranges ">= 4.2.0, < 4.2.5"',
+    )
     override.add_argument("id", metavar="ID", help="a GHSA or CVE id")
     override.add_argument("--ranges", metavar="RANGES", help='such as ">= 4.4.0, < 4.4.9"; none: it touches nothing')
     override.add_argument("--reason", default="", help="shown beside the override")
     override.add_argument("--clear", action="store_true", help="lift the override")
+    override.add_argument("--json", action="store_true", help="what has changed as one JSON object")
     override.set_defaults(run=with_database(_override))
 
 
@@ -84,6 +95,9 @@ def _override(arguments: argparse.Namespace, database: Database) -> int:
     changed = _read_anew(database)
     touched = _find(database, row.ghsa_id)
     number = touched.instances if touched else 0
+    if arguments.json:
+        write_json(sys.stdout, {"ghsa_id": row.ghsa_id, "instances": number, "versions_changed": changed})
+        return 0
     sys.stdout.write(
         f"{row.ghsa_id}: touches {number} instances; {changed} distinct versions mean something else now\n"
     )

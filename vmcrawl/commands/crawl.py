@@ -30,7 +30,11 @@ _LOOK_AGAIN_SECONDS = 5.0
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
-    parser = commands.add_parser("crawl", help="one batch run: the named domains, or everything due")
+    parser = commands.add_parser(
+        "crawl",
+        help="one batch run: the named domains, or everything due",
+        epilog="for example: vmcrawl crawl --max-duration 50m",
+    )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="crawl these now, due or not")
     parser.add_argument("--file", metavar="LIST", help="names to crawl now, as domains import reads them; - for stdin")
     parser.add_argument("--all", action="store_true", help="everything in the ledger, due or not")

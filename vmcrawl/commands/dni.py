@@ -41,6 +41,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     adding.add_argument("domains", nargs="+", metavar="DOMAIN")
     adding.add_argument("--hard", action="store_true", help="never ask them (without it: counted, and listed nowhere)")
     adding.add_argument("--comment", help="why")
+    adding.add_argument("--json", action="store_true", help="what came of it, one JSON object a line")
     adding.set_defaults(run=with_database(_add))
     removing = actions.add_parser(
         "remove",
@@ -51,6 +52,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     removing.add_argument("--comment", default="", help="why an entry of the list does not count")
     removing.add_argument("--imported", action="store_true", help="drop the imported list, keep entries made by hand")
     removing.add_argument("--dry-run", action="store_true", help="with --imported: say how much that is")
+    removing.add_argument("--json", action="store_true", help="what came of it, one JSON object a line")
     removing.set_defaults(run=with_database(_remove))
     restoring = actions.add_parser(
         "restore",
@@ -58,6 +60,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         epilog="for example: vmcrawl dni restore example.org",
     )
     restoring.add_argument("domains", nargs="+", metavar="DOMAIN")
+    restoring.add_argument("--json", action="store_true", help="what came of it, one JSON object a line")
     restoring.set_defaults(run=with_database(_restore))
     _configure_showing(actions)
 
@@ -90,7 +93,7 @@ def _add(arguments: argparse.Namespace, database: Database) -> int:
     severity = Severity.HARD if arguments.hard else Severity.SOFT
     for domain in domains:
         entered = partial(dni.add, domain=domain, severity=severity, comment=arguments.comment, now=database.now())
-        sys.stdout.write(f"{domain}: {_MEANING[severity]}{_effect(database.run(entered))}\n")
+        _tell(arguments, domain, _MEANING[severity], database.run(entered))
     return 0
 
 
@@ -102,21 +105,22 @@ def _remove(arguments: argparse.Namespace, database: Database) -> int:
         drop = partial(dni_imports.drop_list, now=database.now(), dry_run=arguments.dry_run)
         number, effect = database.run(drop)
         dropped = "would be dropped" if arguments.dry_run else "dropped"
-        sys.stdout.write(f"the imported list of {number} entries: {dropped}{_effect(effect)}\n")
+        _tell(arguments, f"the imported list of {number} entries", dropped, effect, entries=number)
         return 0
     domains = read_domains(arguments.domains)
     if domains is None:
         return 2
-    found = [_remove_one(database, domain, arguments.comment) for domain in domains]
+    found = [_remove_one(arguments, database, domain) for domain in domains]
     return 0 if all(found) else 1
 
 
-def _remove_one(database: Database, domain: Domain, comment: str) -> bool:
-    removal, effect = database.run(partial(dni.remove, domain=domain, now=database.now(), comment=comment))
+def _remove_one(arguments: argparse.Namespace, database: Database, domain: Domain) -> bool:
+    remove = partial(dni.remove, domain=domain, now=database.now(), comment=arguments.comment)
+    removal, effect = database.run(remove)
     if removal is Removal.UNKNOWN:
         _tell_unknown(database, domain)
         return False
-    sys.stdout.write(f"{domain}: {_REMOVAL[removal]}{_effect(effect)}\n")
+    _tell(arguments, domain, _REMOVAL[removal], effect)
     above = [entry.domain for entry in database.run(partial(dni.covers, domain=domain)) if entry.domain != domain]
     if above:
         log.warning("%s is still covered by the entry %s", domain, above[0])
@@ -141,7 +145,7 @@ def _restore(arguments: argparse.Namespace, database: Database) -> int:
         entries = [entry for entry in database.run(partial(dni.covers, domain=domain)) if entry.domain == domain]
         stands = _MEANING[Severity(entries[0].severity)] if entries else "the list does not have it now"
         if lifted:
-            sys.stdout.write(f"{domain}: counts again as the list has it; {stands}{_effect(effect)}\n")
+            _tell(arguments, domain, f"counts again as the list has it; {stands}", effect)
         else:
             log.error("%s was not taken out; vmcrawl dni list --removed shows what was", domain)
         complete = complete and lifted
@@ -211,6 +215,14 @@ def _changes(arguments: argparse.Namespace, database: Database) -> int:
     if not imports and not arguments.json:
         sys.stdout.write("no import has changed anything\n")
     return 0
+
+
+def _tell(arguments: argparse.Namespace, what: str, result: str, effect: Effect, **more: object) -> None:
+    if arguments.json:
+        fields = more or {"domain": what}
+        write_json(sys.stdout, {**fields, "result": result, **asdict(effect)})
+    else:
+        sys.stdout.write(f"{what}: {result}{_effect(effect)}\n")
 
 
 def _effect(effect: Effect) -> str:

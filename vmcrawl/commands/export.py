@@ -40,7 +40,11 @@ _LONGEST_LABEL = 1_024
 
 def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the action."""
-    parser = actions.add_parser("export", help="the history as samples for a time series database")
+    parser = actions.add_parser(
+        "export",
+        help="the history as samples for a time series database",
+        epilog="for example: vmcrawl history export --openmetrics --since 2026-01-01 > past.om",
+    )
     formats = parser.add_mutually_exclusive_group(required=True)
     formats.add_argument("--openmetrics", action="store_true", help="for promtool tsdb create-blocks-from openmetrics")
     parser.add_argument("--since", type=read_day, metavar="DATE", help="the first day (UTC; default: of the history)")

@@ -30,14 +30,22 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Declare the command and its actions."""
     parser = commands.add_parser("history", help="adoption over time: list, invalidate, export")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="what each run found, newest first")
+    listing = actions.add_parser(
+        "list", help="what each run found, newest first", epilog="for example: vmcrawl history list --delays"
+    )
     which = listing.add_mutually_exclusive_group()
     which.add_argument("--run", type=int, metavar="ID", dest="run_id", help="the releases that this run found")
     which.add_argument("--delays", action="store_true", help="how long fixes took to reach the instances of a branch")
     listing.add_argument("--limit", type=_positive, default=50, metavar="N", help="runs (default: 50)")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     listing.set_defaults(run=reading_database(_list))
-    bad = actions.add_parser("invalidate", help="mark a day (UTC) as not to be believed")
+    bad = actions.add_parser(
+        "invalidate",
+        help="mark a day (UTC) as not to be believed",
+        description="Mark a day (UTC): what was and will be written on it does not count, later runs are not held"
+        " against it, and dashboards leave it out. What is published now stays.",
+        epilog='for example: vmcrawl history invalidate 2026-11-23 --reason "our resolver was broken"',
+    )
     bad.add_argument("day", type=read_day, metavar="DATE", help="such as 2026-11-23")
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
     bad.add_argument("--undo", action="store_true", help="believe it again")

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 from vmcrawl.commands.database import opened
+from vmcrawl.commands.display import write_json
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
 from vmcrawl.store.database import Database
@@ -17,7 +18,10 @@ log = logging.getLogger(__name__)
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
-    parser = commands.add_parser("migrate", help="bring the database to this version")
+    parser = commands.add_parser(
+        "migrate", help="bring the database to this version", epilog="for example: vmcrawl migrate"
+    )
+    parser.add_argument("--json", action="store_true", help="what was applied as one JSON object")
     parser.set_defaults(run=run)
 
 
@@ -31,6 +35,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
                 _let_read(database, role)
         finally:
             database.close()
+    if arguments.json:
+        write_json(sys.stdout, {"applied": applied})
+        return 0
     for name in applied:
         sys.stdout.write(f"applied {name}\n")
     if not applied:

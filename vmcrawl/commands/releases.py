@@ -29,14 +29,22 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Declare the command and its actions."""
     parser = commands.add_parser("releases", help="the catalogue of releases and branches: refresh, show, set-branch")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    refresh = actions.add_parser("refresh", help="bring it up to date from upstream")
+    refresh = actions.add_parser(
+        "refresh", help="bring it up to date from upstream", epilog="for example: vmcrawl releases refresh --json"
+    )
     refresh.add_argument("--json", action="store_true", help="as one JSON object")
     refresh.set_defaults(run=refreshing(refresh_releases))
-    showing = actions.add_parser("show", help="branches, or the releases of one")
+    showing = actions.add_parser(
+        "show", help="branches, or the releases of one", epilog="for example: vmcrawl releases show 4.5"
+    )
     showing.add_argument("branch", nargs="?", metavar="BRANCH", help="such as 4.5")
     showing.add_argument("--json", action="store_true", help="as one JSON object")
     showing.set_defaults(run=reading_database(_show))
-    setting = actions.add_parser("set-branch", help="overrule what sources say of the support of a branch")
+    setting = actions.add_parser(
+        "set-branch",
+        help="overrule what sources say of the support of a branch",
+        epilog='for example: vmcrawl releases set-branch 4.3 --until 2027-02-20 --reason "announced by mail"',
+    )
     setting.add_argument("branch", metavar="BRANCH", help="such as 4.5")
     setting.add_argument("--until", type=read_day, metavar="DATE", help="the last day of support, such as 2027-02-20")
     setting.add_argument(
@@ -46,6 +54,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     setting.add_argument("--reason", default="", help="shown beside the override")
     setting.add_argument("--clear", action="store_true", help="lift the override")
+    setting.add_argument("--json", action="store_true", help="the branch as one JSON object")
     setting.set_defaults(run=with_database(_set_branch))
 
 
@@ -133,7 +142,7 @@ def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
         if not database.run(partial(branches.unset_branch, branch=name, now=now)):
             log.error("%s is not overridden", name)
             return 1
-        return _tell(database, name, now.date())
+        return _tell(arguments, database, now.date())
     if until is None and support is None:
         log.error("say until when it is supported (--until DATE), or where it stands (--support)")
         return 2
@@ -150,16 +159,20 @@ def _set_branch(arguments: argparse.Namespace, database: Database) -> int:
     except UnknownBranch:
         log.error("no branch %r is known; vmcrawl releases show lists them", name[:40])
         return 1
-    return _tell(database, name, now.date())
+    return _tell(arguments, database, now.date())
 
 
-def _tell(database: Database, name: str, today: date) -> int:
+def _tell(arguments: argparse.Namespace, database: Database, today: date) -> int:
+    name = arguments.branch
     changed = read_anew(database, today)
     listed = database.run(partial(branches.list_branches, today=today))
     (row,) = (row for row in listed if row.branch == name)
     end = f", until {row.supported_until}" if row.supported_until else ""
     source = f" ({_according_to(row)})" if row.support_source else ""
-    sys.stdout.write(f"{name}: {row.support}{end}{source}; {changed} distinct versions mean something else now\n")
+    if arguments.json:
+        write_json(sys.stdout, {**asdict(row), "versions_changed": changed})
+    else:
+        sys.stdout.write(f"{name}: {row.support}{end}{source}; {changed} distinct versions mean something else now\n")
     others = [other.branch for other in listed if other.support == row.support and other is not row]
     if others and row.support in (Support.MAIN, Support.LATEST, Support.PREVIOUS):
         log.warning("%s is called %s, too", ", ".join(others), row.support)
