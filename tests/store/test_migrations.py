@@ -27,6 +27,7 @@ RELEASED = {
     "0009_dni_lists": "336b739e4a863722fbc2b7104169405eb9b1eb5038e0a6c1e365e8609d1059af",
     "0010_discovery": "9839a57965a13d6ebd6a65ce89f01a2478ee7f116d11141bd31f3735fc0a2c54",
     "0011_opt_outs": "9e1a0baf9d3e18d257848116f139e87389ee97085afc703bf4c4472b4e1cfb91",
+    "0012_steering": "f5010834fdc440058cdfe3aa5b6b0cd6122b37966f5d14ad37588e32e1e1a340",
 }
 
 #: What a database of each version holds before it is brought up to date, on top of what earlier ones held.
@@ -89,6 +90,10 @@ INSERT INTO dni_changes SELECT id, 'l.example', 'added', NULL, 'hard', 'why' FRO
 """,
     10: "INSERT INTO peers_asked VALUES ('a.example', current_date, 'answered')",
     11: "INSERT INTO exclusions VALUES ('y.example', true, 'by mail', now(), true)",
+    12: """
+INSERT INTO pause (paused_at, paused_by) VALUES (now(), 'somebody');
+INSERT INTO bad_days (day, reason) VALUES ('2026-11-23', 'why');
+""",
 }
 
 
@@ -202,3 +207,18 @@ def _rows(connection: psycopg.Connection) -> dict[str, list[object]]:
         for table in filled.split()
         if column(connection, "SELECT to_regclass(%s)::text", table) != [None]
     }
+
+
+def test_days_that_were_marked_stay_so(empty_database_url: str):
+    with connect(DatabaseSettings(url=empty_database_url)) as connection:
+        migrate(connection, [migration for migration in released() if migration.number < 12])
+        connection.execute(
+            "INSERT INTO adoption_history (at, run_id, branch, version, instances, active_users, invalid, reason)"
+            " VALUES ('2026-11-23T01:00Z', 1, '4.5', '4.5.6', 1, 1, true, 'why'),"
+            " ('2026-11-23T23:00Z', 2, '4.5', '4.5.6', 1, 1, true, 'why'),"
+            " ('2026-11-24T01:00Z', 3, '4.5', '4.5.6', 1, 1, false, '')"
+        )
+        migrate(connection)
+        assert connection.execute("SELECT day::text, bad, reason FROM bad_days").fetchall() == [
+            ("2026-11-23", True, "why")
+        ]
