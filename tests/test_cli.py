@@ -151,9 +151,9 @@ def test_a_wrong_word_is_wrong_usage(arguments, env):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["dni", "add", "x.example"], {"domain": "x.example", "taken_down": 0}),
+        (["dni", "add", "vmst.io"], {"domain": "vmst.io", "taken_down": 0}),
         (["releases", "set-branch", "4.4", "--support", "eol"], {"branch": "4.4", "support": "eol"}),
-        (["advisories", "override", "GHSA-ccpr-m53r-mfwr", "--ranges", ""], {"ghsa_id": "GHSA-ccpr-m53r-mfwr"}),
+        (["advisories", "override", "GHSA-ccpr-m53r-mfwr", "--ranges", "< 4.4.9"], {"ghsa_id": "GHSA-ccpr-m53r-mfwr"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

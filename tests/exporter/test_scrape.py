@@ -230,7 +230,8 @@ def test_a_database_that_is_not_yet_migrated_costs_what_it_lacks(empty_database_
         migrate(connection, released()[:number])
         numbers = scrape(empty_database_url, role="")
         assert numbers.of("vmcrawl_database_up") == 1
-        assert failed(numbers) == NAMES
+        # Before 0007 there is nothing that it could read; what has come since concerns runs alone.
+        assert failed(numbers) == (NAMES if number < 7 else {"runs"})
         assert "vmcrawl migrate brings the database to this version" in caplog.text
         prepared(connection)
     assert failed(scrape(empty_database_url)) == set()

@@ -18,7 +18,6 @@ from vmcrawl.exporter.subjects.adoption import ADOPTION
 from vmcrawl.exporter.subjects.catalogue import CATALOGUE
 from vmcrawl.exporter.subjects.delays import DELAYS
 from vmcrawl.exporter.subjects.exposure import EXPOSURE
-from vmcrawl.exporter.subjects.history import HISTORY
 from vmcrawl.exporter.subjects.queue import QUEUE
 from vmcrawl.exporter.subjects.runs import RUN_HISTORY
 from vmcrawl.exporter.subjects.versions import VERSIONS
@@ -28,7 +27,7 @@ from vmcrawl.settings import ExporterSettings
 log = logging.getLogger(__name__)
 
 #: In the order they are read: what takes the series that are left comes last.
-SUBJECTS = (ADOPTION, CATALOGUE, EXPOSURE, DELAYS, HISTORY, RUN_HISTORY, WORK, QUEUE, VERSIONS)
+SUBJECTS = (ADOPTION, CATALOGUE, EXPOSURE, DELAYS, RUN_HISTORY, WORK, QUEUE, VERSIONS)
 
 BUILD_INFO = Gauge(
     "vmcrawl_build_info", "Which vmcrawl serves these metrics; 1.", ("version", "revision", "pythonversion")

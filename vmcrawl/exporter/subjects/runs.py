@@ -10,6 +10,7 @@ import psycopg
 from prometheus_client.metrics_core import Metric
 
 from vmcrawl.exporter.family import Counter, Gauge, Limits, Numbers, Subject
+from vmcrawl.exporter.subjects.steering import BAD_DAY, PAUSED, read_steering
 from vmcrawl.labels import outcome_label
 from vmcrawl.outcome import Outcome
 
@@ -45,7 +46,6 @@ CURRENT_PLANNED = Gauge(
 CURRENT_PROCESSED = Gauge(
     "vmcrawl_run_current_processed_domains", "Domains that the runs that are going on have crawled so far."
 )
-PAUSED = Gauge("vmcrawl_paused", "1 while an operator lets all crawlers rest (vmcrawl pause), else 0.")
 RUNS = Counter("vmcrawl_runs_total", "Runs that have ended, by status.", ("status",))
 
 _STATUSES = ("success", "partial", "failed", "interrupted")
@@ -59,12 +59,11 @@ _CURRENT = """
 SELECT count(*), min(started_at), coalesce(sum(planned), 0), coalesce(sum(crawled), 0)
 FROM run_states WHERE status = 'running'
 """
-_PAUSED = "SELECT paused::int FROM pause_state"
 _ENDED = "SELECT status, runs FROM run_totals"
 
 
 def _read(connection: psycopg.Connection, limits: Limits) -> Sequence[Metric]:
-    return [*_last(connection), *_current(connection), RUNS.of(_ended(connection))]
+    return [*_last(connection), *_current(connection), *read_steering(connection), RUNS.of(_ended(connection))]
 
 
 def _last(connection: psycopg.Connection) -> Sequence[Metric]:
@@ -92,14 +91,12 @@ def _last(connection: psycopg.Connection) -> Sequence[Metric]:
 
 
 def _current(connection: psycopg.Connection) -> Sequence[Metric]:
-    (paused,) = connection.execute(_PAUSED).fetchone() or (0,)
     number, since, planned, crawled = connection.execute(_CURRENT).fetchone() or (0, None, 0, 0)
     return [
         IN_PROGRESS.of(number),
         CURRENT_START.of(None if since is None else since.timestamp()),
         CURRENT_PLANNED.of(planned),
         CURRENT_PROCESSED.of(crawled),
-        PAUSED.of(paused),
     ]
 
 
@@ -116,7 +113,7 @@ RUN_HISTORY = Subject(
     (
         *(LAST_START, LAST_COMPLETION, LAST_SUCCESS, LAST_DURATION, LAST_STATUS, LAST_PLANNED, LAST_DOMAINS),
         *(LAST_REQUESTS, LAST_RECEIVED, IN_PROGRESS, CURRENT_START, CURRENT_PLANNED, CURRENT_PROCESSED),
-        *(PAUSED, RUNS),
+        *(PAUSED, BAD_DAY, RUNS),
     ),
     _read,
 )
