@@ -49,7 +49,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     requeue.add_argument("domains", nargs="*", metavar="DOMAIN")
     add_filters(requeue)
     requeue.add_argument("--dry-run", action="store_true", help="say how many that would be, and change nothing")
-    requeue.add_argument("--json", action="store_true")
+    requeue.add_argument("--json", action="store_true", help="as one JSON object")
     requeue.set_defaults(run=with_database(_requeue))
 
 

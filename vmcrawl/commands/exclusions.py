@@ -40,8 +40,8 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     opting = actions.add_parser(
         "opt-out",
         help="somebody has asked to be left alone: as exclude, and include does not lift it by accident",
-        epilog='for example: vmcrawl domains opt-out example.org --subdomains --by "its admin, by mail of 2026-11-20".'
-        " It holds until it is lifted: nobody who wants to be left alone is asked again because a day has come.",
+        epilog='for example: vmcrawl domains opt-out example.org --subdomains --by "its admin, by mail of 2026-11-20";'
+        " it holds until it is lifted: nobody who wants to be left alone is asked again because a day has come.",
     )
     _add_names(opting)
     opting.add_argument("--subdomains", action="store_true", help="and everything below them")
@@ -67,7 +67,7 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domains", nargs="*", metavar="DOMAIN")
     parser.add_argument("--file", metavar="LIST", help="a list of names, as domains import reads them; - for stdin")
     parser.add_argument("--dry-run", action="store_true", help="say what would come of it, and change nothing")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _exclude(arguments: argparse.Namespace, settings: Settings) -> int:
