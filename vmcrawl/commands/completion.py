@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     import shtab
 
     for action in _actions(arguments.parser):
-        if action.type is Path or "FILE" in str(action.metavar):
+        # A list may also be at an address, so it is no Path.
+        if action.type is Path or action.metavar in ("FILE", "LIST"):
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
     sys.stdout.write(shtab.complete(arguments.parser, shell=arguments.shell))
     return 0
