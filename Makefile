@@ -4,6 +4,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 BIN := .venv/bin
 READY := .venv/.ready
+# Two processes: much of what tests do is waiting. tests/conftest.py says which tests stay together.
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -33,13 +35,13 @@ demo: $(READY)  ## crawl a simulated Fediverse on this machine, and show what ca
 	$(BIN)/python -m tests.demo
 
 test: $(READY)  ## run the tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(READY)  ## format, lint, types and tests: what CI runs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: $(READY)  ## measure what a crawl costs here (Debian: nginx-light, libnginx-mod-http-echo); tests/bench/README.md
 	$(BIN)/python -m tests.bench $(BENCH)
