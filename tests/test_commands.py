@@ -6,11 +6,14 @@ import io
 import re
 import shlex
 from collections.abc import Iterator
-from itertools import takewhile
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise, takewhile
 
 import pytest
 
 from vmcrawl.cli import _parser
+from vmcrawl.commands.display import write_json
+from vmcrawl.commands.number import read_positive
 
 #: Whoever adds a command says what it is: one that only shows, one that changes a thing or does a job that can be
 #: looked at before (both with --json), or one that changes many things at once (with --dry-run, too).
@@ -80,7 +83,7 @@ def test_a_command_says_what_it_is_for(name):
 
 @each_command
 def test_a_command_has_an_example_that_can_be_given(name):
-    assert examples(name), f"an epilog such as: for example: vmcrawl {name} ..."
+    assert examples(name), f"an epilog such as: for example:\\n  vmcrawl {name} ..."
     for example in examples(name):
         said = io.StringIO()
         try:
@@ -111,3 +114,24 @@ def test_an_example_is_found_wherever_it_stands():
     assert examples("history export")[0][-1] == "2026-01-01"
     assert examples("discover")[0] == ["vmcrawl", "discover", "--limit", "20"]
     assert len(examples("discover")) == 3
+
+
+@each_command
+def test_an_example_can_be_copied_out_of_the_help(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown, epilog = COMMANDS[name][0].format_help().splitlines(), (COMMANDS[name][0].epilog or "").splitlines()
+    assert {line for line in epilog if line.startswith("  ")} <= set(shown)
+    assert any(line.startswith("for example:") and after.startswith("  vmcrawl ") for line, after in pairwise(shown))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1.5", "٣", "9" * 5000])
+def test_what_is_no_number_of_things_is_said_in_words(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is no whole number of at least 1"):
+        read_positive(text)
+
+
+def test_json_says_moments_by_iso_8601_and_lengths_of_time_in_seconds():
+    out = io.StringIO()
+    moment = datetime(2026, 11, 26, 1, 2, 3, tzinfo=UTC)
+    write_json(out, {"at": moment, "day": moment.date(), "took": timedelta(hours=1), "of": "a"})
+    assert out.getvalue() == '{"at": "2026-11-26T01:02:03+00:00", "day": "2026-11-26", "took": 3600.0, "of": "a"}\n'

@@ -218,7 +218,7 @@ def test_a_wrong_word_is_wrong_usage(env, connection, capsys, arguments):
 def test_the_help_has_an_example(action, capsys):
     with pytest.raises(SystemExit):
         main(["dni", *action, "--help"])
-    assert "for example: vmcrawl dni" in capsys.readouterr().out
+    assert "for example:\n  vmcrawl dni" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there_is_no_traceback(env, capsys):

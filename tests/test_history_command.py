@@ -170,7 +170,7 @@ def test_a_bad_day_is_marked_with_its_reason_and_can_be_believed_again(with_hist
     assert column(connection, marked) == ["2026-11-23"]
     assert "our resolver was broken" in shown(capsys, "list")
     undone = json.loads(shown(capsys, "invalidate", "2026-11-23", "--undo", "--json"))
-    assert undone == {"day": "2026-11-23", "bad": False, "rows": 2}
+    assert undone == {"day": "2026-11-23", "invalid": False, "rows": 2}
     assert column(connection, marked) == []
 
 

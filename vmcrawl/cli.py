@@ -34,6 +34,7 @@ from vmcrawl.commands import (
 )
 from vmcrawl.commands.database import NotPrepared
 from vmcrawl.commands.names import UnreadableList
+from vmcrawl.commands.parser import Parser
 from vmcrawl.config import ConfigError, load_config
 from vmcrawl.embedded import EmbeddedUnavailable
 from vmcrawl.log import configure_logging
@@ -169,11 +170,10 @@ class _Stderr:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vmcrawl",
         description="Measures which version every known Mastodon server runs.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"vmcrawl {__version__}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (also VMCRAWL_CONFIG); see config.yaml")

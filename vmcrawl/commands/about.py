@@ -16,8 +16,8 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "about",
         help="the page for people whose servers are crawled: what is asked, how often, how to opt out",
-        epilog="for example: vmcrawl about --format html > /var/www/html/crawler.html; what stands there as the way to"
-        " reach you is http.contact: a mail address, or a page of yours",
+        epilog="for example:\n  vmcrawl about --format html > /var/www/html/crawler.html\n"
+        "\nWhat stands there as the way to reach you is http.contact: a mail address, or a page of yours.",
     )
     parser.add_argument("--format", choices=("markdown", "html"), default="markdown", help="default: markdown")
     parser.set_defaults(run=run)

@@ -24,14 +24,14 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser("advisories", help="security advisories and whom they touch: refresh, show, override")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     refresh = actions.add_parser(
-        "refresh", help="bring them up to date from upstream", epilog="for example: vmcrawl advisories refresh"
+        "refresh", help="bring them up to date from upstream", epilog="for example:\n  vmcrawl advisories refresh"
     )
     refresh.add_argument("--json", action="store_true", help="as one JSON object")
     refresh.set_defaults(run=refreshing(refresh_advisories))
     showing = actions.add_parser(
         "show",
         help="all, or one with everything that is known of it",
-        epilog="for example: vmcrawl advisories show CVE-2024-23832",
+        epilog="for example:\n  vmcrawl advisories show CVE-2024-23832",
     )
     showing.add_argument("id", nargs="?", metavar="ID", help="a GHSA or CVE id")
     showing.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -39,7 +39,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     override = actions.add_parser(
         "override",
         help="say what an advisory touches, against its published ranges",
-        epilog='for example: vmcrawl advisories override CVE-2024-23832 --ranges ">= 4.2.0, < 4.2.5"',
+        epilog='for example:\n  vmcrawl advisories override CVE-2024-23832 --ranges ">= 4.2.0, < 4.2.5"',
     )
     override.add_argument("id", metavar="ID", help="a GHSA or CVE id")
     override.add_argument("--ranges", metavar="RANGES", help='such as ">= 4.4.0, < 4.4.9"; none: it touches nothing')

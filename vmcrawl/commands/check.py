@@ -47,7 +47,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="crawl one domain, print each request and the verdict, write nothing",
         description="Crawl one domain and trace each request; write nothing. Nobody is asked who is excluded, has"
         " opted out, or has asked to be left alone for a time.",
-        epilog="example: vmcrawl check mastodon.social",
+        epilog="for example:\n  vmcrawl check mastodon.social",
     )
     parser.add_argument("domain", metavar="DOMAIN")
     parser.add_argument("--json", action="store_true", help="steps and observation as one JSON object")

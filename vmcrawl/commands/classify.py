@@ -45,9 +45,10 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "classify",
         help="how a version string is read",
-        epilog='for example: vmcrawl classify "4.5.6+glitch" v4.6.0rc1; with --json and "-": JSON lines'
-        ' {"software", "version"[, "upstream"]} on stdin; --software and --upstream stand for what a line does not'
-        " name. The releases are those of the database, if there is one, else the packaged ones.",
+        epilog='for example:\n  vmcrawl classify "4.5.6+glitch" v4.6.0rc1\n'
+        '\nWith --json and "-": JSON lines {"software", "version"[, "upstream"]} on stdin; --software and --upstream'
+        " stand for what a line does not name. The releases are those of the database, if there is one, else the"
+        " packaged ones.",
     )
     parser.add_argument("versions", nargs="+", metavar="VERSION", help="as a server sent it; - with --json: stdin")
     parser.add_argument("--software", default="mastodon", metavar="NAME", help="software.name (default: mastodon)")

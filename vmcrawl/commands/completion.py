@@ -24,7 +24,6 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="a script for completion in bash, zsh or fish",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="bash|zsh|fish")
     parser.set_defaults(run=run)

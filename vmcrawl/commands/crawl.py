@@ -14,6 +14,7 @@ from vmcrawl.batch import CrawlsPaused, run_batch
 from vmcrawl.commands.database import opened
 from vmcrawl.commands.display import progress_display, write_json, write_summary
 from vmcrawl.commands.names import read_domains, read_names
+from vmcrawl.commands.number import read_positive
 from vmcrawl.commands.repeating import read_duration, repeat, sleep_until
 from vmcrawl.gate import Gate, default_lock_file
 from vmcrawl.interruption import Interruption
@@ -33,15 +34,15 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "crawl",
         help="one batch run: the named domains, or everything due",
-        epilog="for example: vmcrawl crawl --max-duration 50m",
+        epilog="for example:\n  vmcrawl crawl --max-duration 50m",
     )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="crawl these now, due or not")
     parser.add_argument("--file", metavar="LIST", help="names to crawl now, as domains import reads them; - for stdin")
     parser.add_argument("--all", action="store_true", help="everything in the ledger, due or not")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N domains")
+    parser.add_argument("--limit", type=read_positive, metavar="N", help="at most N domains")
     parser.add_argument("--max-duration", type=read_duration, metavar="50m", help="stop claiming after this long")
-    parser.add_argument("--processes", type=_positive, metavar="N", help="crawler processes")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="crawls in flight per process")
+    parser.add_argument("--processes", type=read_positive, metavar="N", help="crawler processes")
+    parser.add_argument("--threads", type=read_positive, metavar="N", help="crawls in flight per process")
     parser.add_argument("--every", type=read_duration, metavar="1h", help="again and again, until SIGTERM")
     parser.add_argument(
         "--run",
@@ -165,10 +166,3 @@ def _overrides(arguments: argparse.Namespace) -> dict[tuple[str, str], object]:
         ("crawl", "max_duration"): arguments.max_duration,
     }
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

@@ -37,7 +37,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "export",
         help="the published data set as CSV, JSON Lines or Parquet",
         description=_DESCRIPTION,
-        epilog="for example: vmcrawl export --format parquet --output instances.parquet",
+        epilog="for example:\n  vmcrawl export --format parquet --output instances.parquet",
     )
     parser.add_argument("--what", choices=[*TABLES], default="instances", help="which table (default: instances)")
     parser.add_argument(

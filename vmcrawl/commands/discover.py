@@ -11,6 +11,7 @@ from vmcrawl.asking import turnaround
 from vmcrawl.commands.database import opened, readable_database
 from vmcrawl.commands.display import write_json, write_table
 from vmcrawl.commands.names import read_domains
+from vmcrawl.commands.number import read_positive
 from vmcrawl.domain import Domain
 from vmcrawl.finder import discover
 from vmcrawl.gate import Gate, default_lock_file
@@ -27,12 +28,12 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = """Asks known, published instances for the servers that they know (/api/v1/instance/peers): first those
 that were never asked, then those asked longest ago, and of these the largest first. New names enter the ledger with the
 source "peers"; who named them is written down nowhere."""
-_EPILOG = """examples:
+_EPILOG = """for example:
   vmcrawl discover --limit 20                ask twenty instances
   vmcrawl discover --dry-run                 show who would be asked; ask nobody
   vmcrawl discover mastodon.example --json   ask this one, even if it was asked a short while ago
 
-exit codes: 0 asked, however that ended, or nobody's turn, or crawls are paused (75 if one was named); 1 one that was
+Exit codes: 0 asked, however that ended, or nobody's turn, or crawls are paused (75 if one was named); 1 one that was
 named may not be asked; 2, 75, 78, 143 as for all commands. New names are crawled within a day (discovery.spread), or at
 once after vmcrawl domains requeue --source peers."""
 
@@ -44,10 +45,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="new domains from the peers of known instances",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="ask these, whenever they were asked last")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="ask at most N (default: discovery.instances)")
+    parser.add_argument("--limit", type=read_positive, metavar="N", help="ask at most N (default: discovery.instances)")
     parser.add_argument("--dry-run", action="store_true", help="show who would be asked; no request, nothing written")
     parser.add_argument("--json", action="store_true", help="one JSON object: how each asking ended, in numbers")
     parser.set_defaults(run=run)
@@ -131,10 +131,3 @@ def _write(asked: Sequence[Asked], *, as_json: bool) -> None:
         [(e.domain, e.ended, *(str(getattr(e, name)) for name in _NUMBERS), e.detail) for e in asked],
     )
     sys.stdout.write(f"{sums['new']} new domains from {sums['read']} names\n")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from typing import Any, TextIO
+from datetime import datetime, timedelta
+from typing import TextIO
 
 from rich.box import SIMPLE
 from rich.cells import cell_len
@@ -107,10 +108,17 @@ def write_facts(stream: TextIO, facts: Iterable[tuple[str, object]]) -> None:
         stream.write(f"{name:>{_NAME_WIDTH}}: {shown(value)}\n")
 
 
-def write_json(stream: TextIO, document: object, plain: Callable[[Any], object] = str) -> None:
-    """Write one line of JSON; ``plain`` makes a JSON value of what is none, such as a date."""
+def write_json(stream: TextIO, document: object) -> None:
+    """Write one line of JSON, with what is no value of JSON as :func:`plain`."""
     fields = asdict(document) if is_dataclass(document) and not isinstance(document, type) else document
     stream.write(json.dumps(fields, default=plain) + "\n")
+
+
+def plain(value: object) -> object:
+    """What JSON and CSV have for a moment (ISO 8601, with its offset), a length of time (seconds) and anything else."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.total_seconds() if isinstance(value, timedelta) else str(value)
 
 
 def write_table(stream: TextIO, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -36,7 +36,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     adding = actions.add_parser(
         "add",
         help="enter domains by hand; an entry covers everything below it, too",
-        epilog='for example: vmcrawl dni add example.org --comment "asked by mail"',
+        epilog='for example:\n  vmcrawl dni add example.org --comment "asked by mail"',
     )
     adding.add_argument("domains", nargs="+", metavar="DOMAIN")
     adding.add_argument("--hard", action="store_true", help="never ask them (without it: counted, and listed nowhere)")
@@ -46,7 +46,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     removing = actions.add_parser(
         "remove",
         help="take entries out: those made by hand, and those of the list, which then stay out",
-        epilog="for example: vmcrawl dni remove example.org; all of the list: vmcrawl dni remove --imported",
+        epilog="for example:\n  vmcrawl dni remove example.org\n  vmcrawl dni remove --imported    all of the list",
     )
     removing.add_argument("domains", nargs="*", metavar="DOMAIN")
     removing.add_argument("--comment", default="", help="why an entry of the list does not count")
@@ -57,7 +57,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     restoring = actions.add_parser(
         "restore",
         help="let entries of the list count again that were taken out",
-        epilog="for example: vmcrawl dni restore example.org",
+        epilog="for example:\n  vmcrawl dni restore example.org",
     )
     restoring.add_argument("domains", nargs="+", metavar="DOMAIN")
     restoring.add_argument("--json", action="store_true", help="what came of it, one JSON object a line")
@@ -67,7 +67,9 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _configure_showing(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     listing = actions.add_parser(
-        "list", help="the entries that count", epilog="for example: vmcrawl dni list --source manual --csv > ours.csv"
+        "list",
+        help="the entries that count",
+        epilog="for example:\n  vmcrawl dni list --source manual --csv > ours.csv",
     )
     listing.add_argument("--severity", choices=[str(severity) for severity in Severity])
     listing.add_argument("--source", choices=("import", "manual"), help="of the imported list, or made by hand")
@@ -79,7 +81,7 @@ def _configure_showing(actions: "argparse._SubParsersAction[argparse.ArgumentPar
     changes = actions.add_parser(
         "changes",
         help="what imports have changed: the last that changed anything, or all since a day",
-        epilog="for example: vmcrawl dni changes --since 2026-11-01",
+        epilog="for example:\n  vmcrawl dni changes --since 2026-11-01",
     )
     changes.add_argument("--since", type=read_day, metavar="DATE", help="such as 2026-11-01 (UTC)")
     changes.add_argument("--json", action="store_true", help="one JSON object a line: an import, then its changes")

@@ -32,7 +32,8 @@ _SHOWN = 20
 #: More are only counted even so: a first list may be long, and then all of it is new.
 _SHOWN_AS_JSON = 10_000
 
-_EPILOG = """for example: vmcrawl dni import iftas-dni-latest.csv --dry-run
+_EPILOG = """for example:
+  vmcrawl dni import iftas-dni-latest.csv --dry-run
 
 The list takes the place of the one imported before; entries made by hand, and what was taken out by hand, stay. CSV as
 Mastodon exports domain blocks and IFTAS publishes its list, or one name a line, # before a comment. Everything on it is
@@ -48,7 +49,6 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "import",
         help="put a list in the place of the one before",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "source", nargs="?", metavar="SOURCE", help="a file, - for stdin, or an https address (default: dni.url)"

@@ -40,7 +40,6 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "import",
         help="add names from a file, from stdin, or from an https address",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="LIST", help="a file, - for stdin, or an https address")
     parser.add_argument("--source", default="import", help="where the names are from (default: import)")

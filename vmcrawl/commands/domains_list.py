@@ -13,6 +13,7 @@ from vmcrawl.commands.database import reading_database, with_database
 from vmcrawl.commands.display import write_json
 from vmcrawl.commands.listing import Layout, add_dni, add_form, document_of, first, pages_of, without_dni, write_list
 from vmcrawl.commands.names import read_domains
+from vmcrawl.commands.number import read_positive
 from vmcrawl.domain import Domain
 from vmcrawl.outcome import Outcome
 from vmcrawl.store import ledger
@@ -34,17 +35,17 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     listing = actions.add_parser(
         "list",
         help="names, verdicts and versions",
-        epilog="for example: vmcrawl domains list --branch 4.3 --patched no --csv > to-write-to.csv",
+        epilog="for example:\n  vmcrawl domains list --branch 4.3 --patched no --csv > to-write-to.csv",
     )
     add_filters(listing)
     add_dni(listing)
-    listing.add_argument("--limit", type=_positive, metavar="N", help="the first N, by name")
+    listing.add_argument("--limit", type=read_positive, metavar="N", help="the first N, by name")
     add_form(listing)
     listing.set_defaults(run=reading_database(_list))
     requeue = actions.add_parser(
         "requeue",
         help="make domains due now, as far as nobody asked us to wait",
-        epilog="for example: vmcrawl domains requeue --outcome timeout --outcome dns_failure --crawled-before 2d",
+        epilog="for example:\n  vmcrawl domains requeue --outcome timeout --outcome dns_failure --crawled-before 2d",
     )
     requeue.add_argument("domains", nargs="*", metavar="DOMAIN")
     add_filters(requeue)
@@ -151,10 +152,3 @@ _LAYOUT: Layout[Entry] = Layout(_HEADINGS, _cells, _COLUMNS, document_of)
 _LAYOUT_WITH_DNI: Layout[Entry] = Layout(
     (*_HEADINGS, "DNI"), lambda entry: (*_cells(entry), entry.dni or ""), _COLUMNS, document_of
 )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

@@ -31,7 +31,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     exclude = actions.add_parser(
         "exclude",
         help="never ask these again, and take them off what is published",
-        epilog='for example: vmcrawl domains exclude example.org --subdomains --reason "a test network"',
+        epilog='for example:\n  vmcrawl domains exclude example.org --subdomains --reason "a test network"',
     )
     _add_names(exclude)
     exclude.add_argument("--subdomains", action="store_true", help="and everything below them")
@@ -40,15 +40,16 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     opting = actions.add_parser(
         "opt-out",
         help="somebody has asked to be left alone: as exclude, and include does not lift it by accident",
-        epilog='for example: vmcrawl domains opt-out example.org --subdomains --by "its admin, by mail of 2026-11-20";'
-        " it holds until it is lifted: nobody who wants to be left alone is asked again because a day has come.",
+        epilog="for example:\n"
+        '  vmcrawl domains opt-out example.org --subdomains --by "its admin, by mail of 2026-11-20"\n'
+        "\nIt holds until it is lifted: nobody who wants to be left alone is asked again because a day has come.",
     )
     _add_names(opting)
     opting.add_argument("--subdomains", action="store_true", help="and everything below them")
     opting.add_argument("--by", dest="reason", metavar="WORDS", help="who asked, and how; no more than you need")
     opting.set_defaults(run=_exclude, requested=True)
     include = actions.add_parser(
-        "include", help="lift an exclusion", epilog="for example: vmcrawl domains include example.org"
+        "include", help="lift an exclusion", epilog="for example:\n  vmcrawl domains include example.org"
     )
     _add_names(include)
     include.add_argument("--requested", action="store_true", help="also those that somebody has asked for (opt-out)")
@@ -56,7 +57,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     listing = actions.add_parser(
         "exclusions",
         help="whom we never ask, why, and since when",
-        epilog="for example: vmcrawl domains exclusions --csv > exclusions.csv",
+        epilog="for example:\n  vmcrawl domains exclusions --csv > exclusions.csv",
     )
     listing.add_argument("--requested", action="store_true", help="only those that somebody has asked for (opt-out)")
     add_form(listing)

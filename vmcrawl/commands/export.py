@@ -9,6 +9,7 @@ from functools import partial
 
 from vmcrawl.commands.database import reading_database
 from vmcrawl.commands.day import read_day
+from vmcrawl.commands.number import read_number
 from vmcrawl.duration import InvalidDuration, parse_duration
 from vmcrawl.exporter.family import Gauge
 from vmcrawl.exporter.openmetrics import END, is_label_name, write_family
@@ -43,7 +44,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = actions.add_parser(
         "export",
         help="the history as samples for a time series database",
-        epilog="for example: vmcrawl history export --openmetrics --since 2026-01-01 > past.om",
+        epilog="for example:\n  vmcrawl history export --openmetrics --since 2026-01-01 > past.om",
     )
     formats = parser.add_mutually_exclusive_group(required=True)
     formats.add_argument("--openmetrics", action="store_true", help="for promtool tsdb create-blocks-from openmetrics")
@@ -139,10 +140,7 @@ def _step(text: str) -> timedelta:
 
 
 def _not_negative(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number
+    return read_number(text, 0)
 
 
 def _label(text: str) -> tuple[str, str]:

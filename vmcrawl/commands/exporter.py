@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
     parser = commands.add_parser(
-        "exporter", help="serve metrics for Prometheus", epilog="for example: vmcrawl exporter --listen 127.0.0.1:9877"
+        "exporter",
+        help="serve metrics for Prometheus",
+        epilog="for example:\n  vmcrawl exporter --listen 127.0.0.1:9877",
     )
     parser.add_argument(
         *("--listen", "--web.listen-address"),

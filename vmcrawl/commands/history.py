@@ -12,6 +12,7 @@ from vmcrawl.commands import export
 from vmcrawl.commands.database import reading_database, with_database
 from vmcrawl.commands.day import read_day
 from vmcrawl.commands.display import write_json, write_table
+from vmcrawl.commands.number import read_positive
 from vmcrawl.delay import Uptake, read_uptake
 from vmcrawl.store import catalogue, history
 from vmcrawl.store.database import Database
@@ -31,12 +32,12 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser("history", help="adoption over time: list, invalidate, export")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser(
-        "list", help="what each run found, newest first", epilog="for example: vmcrawl history list --delays"
+        "list", help="what each run found, newest first", epilog="for example:\n  vmcrawl history list --delays"
     )
     which = listing.add_mutually_exclusive_group()
-    which.add_argument("--run", type=int, metavar="ID", dest="run_id", help="the releases that this run found")
+    which.add_argument("--run", type=read_positive, metavar="ID", dest="run_id", help="the releases that it found")
     which.add_argument("--delays", action="store_true", help="how long fixes took to reach the instances of a branch")
-    listing.add_argument("--limit", type=_positive, default=50, metavar="N", help="runs (default: 50)")
+    listing.add_argument("--limit", type=read_positive, default=50, metavar="N", help="runs (default: 50)")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     listing.set_defaults(run=reading_database(_list))
     bad = actions.add_parser(
@@ -44,7 +45,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="mark a day (UTC) as not to be believed",
         description="Mark a day (UTC): what was and will be written on it does not count, later runs are not held"
         " against it, and dashboards leave it out. What is published now stays.",
-        epilog='for example: vmcrawl history invalidate 2026-11-23 --reason "our resolver was broken"',
+        epilog='for example:\n  vmcrawl history invalidate 2026-11-23 --reason "our resolver was broken"',
     )
     bad.add_argument("day", type=read_day, metavar="DATE", help="such as 2026-11-23")
     bad.add_argument("--reason", default="", help="why; kept with the numbers")
@@ -52,13 +53,6 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     bad.add_argument("--json", action="store_true", help="as one JSON object")
     bad.set_defaults(run=with_database(_invalidate))
     export.configure(actions)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def _list(arguments: argparse.Namespace, database: Database) -> int:
@@ -94,11 +88,7 @@ def _write(
         write_table(sys.stdout, headings, rows)
         return
     for value in values:
-        write_json(sys.stdout, value, _plain)
-
-
-def _plain(value: object) -> object:
-    return value.total_seconds() if isinstance(value, timedelta) else str(value)
+        write_json(sys.stdout, value)
 
 
 def _entry_row(entry: HistoryEntry) -> tuple[str, ...]:
@@ -142,7 +132,7 @@ def _invalidate(arguments: argparse.Namespace, database: Database) -> int:
     else:
         rows = database.run(partial(history.invalidate, day=day, reason=arguments.reason))
     if arguments.json:
-        write_json(sys.stdout, {"day": day, "bad": not arguments.undo, "rows": rows})
+        write_json(sys.stdout, {"day": day, "invalid": not arguments.undo, "rows": rows})
     elif arguments.undo:
         sys.stdout.write(f"{day}: believed again; {rows} rows of history count again\n")
     else:

@@ -6,11 +6,10 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from vmcrawl.commands.display import shown, write_columns, write_json, write_table
+from vmcrawl.commands.display import plain, shown, write_columns, write_json, write_table
 from vmcrawl.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def write_list(arguments: argparse.Namespace, layout: Layout[Row], pages: Iterab
     for number, page in enumerate(pages):
         if arguments.json:
             for row in page:
-                write_json(sys.stdout, layout.document(row), _plain)
+                write_json(sys.stdout, layout.document(row))
         elif arguments.csv:
             for row in page:
                 document = layout.document(row)
@@ -111,8 +110,4 @@ def write_list(arguments: argparse.Namespace, layout: Layout[Row], pages: Iterab
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return str(value).lower() if isinstance(value, bool) else shown(_plain(value))
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    return str(value).lower() if isinstance(value, bool) else shown(plain(value))

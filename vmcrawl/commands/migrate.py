@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
     parser = commands.add_parser(
-        "migrate", help="bring the database to this version", epilog="for example: vmcrawl migrate"
+        "migrate", help="bring the database to this version", epilog="for example:\n  vmcrawl migrate"
     )
     parser.add_argument("--json", action="store_true", help="what was applied as one JSON object")
     parser.set_defaults(run=run)

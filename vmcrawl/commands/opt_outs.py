@@ -12,7 +12,8 @@ from vmcrawl.store import opt_outs
 from vmcrawl.store.database import Database
 from vmcrawl.store.opt_outs import HOW, OptOut
 
-_EPILOG = """for example: vmcrawl domains opt-outs --how robots.txt
+_EPILOG = """for example:
+  vmcrawl domains opt-outs --how robots.txt
 
 How: robots.txt, the line that forbids what we would ask for; status, the answer that was an opt-out (410, 418, 451);
 request, somebody has asked you (vmcrawl domains opt-out); exclusion, you want it so (vmcrawl domains exclude)."""
@@ -24,7 +25,6 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "opt-outs",
         help="who has opted out, how, and when we look again",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--how", choices=HOW, help="only those")
     add_dni(parser)

@@ -26,7 +26,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "pause",
         help="let all crawlers on this database rest",
         description=_PAUSE,
-        epilog='for example: vmcrawl pause --for 2h --reason "the uplink is being repaired"',
+        epilog='for example:\n  vmcrawl pause --for 2h --reason "the uplink is being repaired"',
     )
     pausing.add_argument("--reason", default="", help="why; shown by status and in the log of each crawler")
     pausing.add_argument(
@@ -39,7 +39,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "resume",
         help="let crawlers go on",
         description="End a pause: runs that wait go on within seconds. Without one there is nothing to do.",
-        epilog="for example: vmcrawl resume",
+        epilog="for example:\n  vmcrawl resume",
     )
     resuming.add_argument("--json", action="store_true", help="the pause that is over as one JSON object")
     resuming.set_defaults(run=with_database(_resume))

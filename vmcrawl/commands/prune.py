@@ -25,7 +25,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "prune",
         help="delete what is older than settings want it",
         description=_DESCRIPTION,
-        epilog="for example: vmcrawl prune --dry-run",
+        epilog="for example:\n  vmcrawl prune --dry-run",
     )
     parser.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
     parser.add_argument("--json", action="store_true", help="as one JSON object")

@@ -15,17 +15,16 @@ from vmcrawl.store.connection import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 _HELP = "releases, then advisories, then the DNI list if dni.url is set"
-_EPILOG = """for example: vmcrawl refresh --every 6h
+_EPILOG = """for example:
+  vmcrawl refresh --every 6h
 
-exit codes: 0 all sources have answered; 1 one cannot be used, and somebody has to look; 75 one is down, slow or
+Exit codes: 0 all sources have answered; 1 one cannot be used, and somebody has to look; 75 one is down, slow or
 rate-limited, and asking again later may help; 143 after SIGTERM. A source that fails changes nothing."""
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
-    parser = commands.add_parser(
-        "refresh", help=_HELP, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = commands.add_parser("refresh", help=_HELP, epilog=_EPILOG)
     parser.add_argument("--every", type=read_duration, metavar="6h", help="again and again, until SIGTERM")
     parser.add_argument("--json", action="store_true", help="as one JSON object, with --every one a line")
     parser.set_defaults(run=run)

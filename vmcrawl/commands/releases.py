@@ -30,12 +30,12 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser("releases", help="the catalogue of releases and branches: refresh, show, set-branch")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     refresh = actions.add_parser(
-        "refresh", help="bring it up to date from upstream", epilog="for example: vmcrawl releases refresh --json"
+        "refresh", help="bring it up to date from upstream", epilog="for example:\n  vmcrawl releases refresh --json"
     )
     refresh.add_argument("--json", action="store_true", help="as one JSON object")
     refresh.set_defaults(run=refreshing(refresh_releases))
     showing = actions.add_parser(
-        "show", help="branches, or the releases of one", epilog="for example: vmcrawl releases show 4.5"
+        "show", help="branches, or the releases of one", epilog="for example:\n  vmcrawl releases show 4.5"
     )
     showing.add_argument("branch", nargs="?", metavar="BRANCH", help="such as 4.5")
     showing.add_argument("--json", action="store_true", help="as one JSON object")
@@ -43,7 +43,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     setting = actions.add_parser(
         "set-branch",
         help="overrule what sources say of the support of a branch",
-        epilog='for example: vmcrawl releases set-branch 4.3 --until 2027-02-20 --reason "announced by mail"',
+        epilog='for example:\n  vmcrawl releases set-branch 4.3 --until 2027-02-20 --reason "announced by mail"',
     )
     setting.add_argument("branch", metavar="BRANCH", help="such as 4.5")
     setting.add_argument("--until", type=read_day, metavar="DATE", help="the last day of support, such as 2027-02-20")

@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from vmcrawl.chart import ChartUnavailable, draw_chart
 from vmcrawl.commands.database import readable_database
 from vmcrawl.commands.day import read_day
 from vmcrawl.commands.display import write_json
+from vmcrawl.commands.number import read_number
 from vmcrawl.commands.page import page, title_of, write_markdown, write_text
 from vmcrawl.interruption import Interruption
 from vmcrawl.settings import Settings
@@ -22,7 +22,7 @@ from vmcrawl.store.report import Point, history_points, report_facts
 log = logging.getLogger(__name__)
 
 _SUFFIXES = (".png", ".svg")
-_EPILOG = """examples:
+_EPILOG = """for example:
   vmcrawl report --format markdown --top 10
   vmcrawl report --chart adoption.png --weight users --since 2026-01-01"""
 
@@ -34,7 +34,6 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="the adoption summary as text, Markdown or JSON, and a chart of adoption over time",
         description="Sums, and no server by name unless asked for. Those on the DNI list count, and are never listed.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="(default: text)")
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     # First, so that whoever looks at the beginning of the report only gets it all the same.
     code = 0 if arguments.chart is None else _draw(arguments, points)
     if arguments.format == "json":
-        write_json(sys.stdout, _document(facts), _plain)
+        write_json(sys.stdout, _document(facts))
     elif arguments.format == "markdown":
         write_markdown(sys.stdout, title_of(facts), page(facts))
     else:
@@ -94,15 +93,8 @@ def _document(facts: Facts) -> dict[str, object]:
     }
 
 
-def _plain(value: object) -> object:
-    return value.total_seconds() if isinstance(value, timedelta) else str(value)
-
-
 def _count(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 10_000:
-        raise argparse.ArgumentTypeError("must be from 0 to 10000")
-    return number
+    return read_number(text, 0, 10_000)
 
 
 def _picture(text: str) -> Path:

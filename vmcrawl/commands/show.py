@@ -36,7 +36,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "show",
         help="all that is known of a domain, and why it is (not) published",
-        epilog="example: vmcrawl show mastodon.social",
+        epilog="for example:\n  vmcrawl show mastodon.social",
     )
     parser.add_argument("domain", metavar="DOMAIN")
     parser.add_argument("--json", action="store_true", help="as one JSON object")

@@ -36,7 +36,7 @@ def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = commands.add_parser(
         "status",
         help="queue, rates, runs and machines, outcomes, what fails, published versions",
-        epilog="example: vmcrawl status --watch 5",
+        epilog="for example:\n  vmcrawl status --watch 5",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="as one JSON object")
