@@ -1,10 +1,9 @@
 """``vmcrawl dni``: whom to list nowhere, or never to ask: import a list, add and remove by hand, list, changes."""
 
 import argparse
-import csv
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, time
 from functools import partial
@@ -14,6 +13,7 @@ from vmcrawl.commands import dni_import
 from vmcrawl.commands.database import reading_database, with_database
 from vmcrawl.commands.day import read_day
 from vmcrawl.commands.display import write_json, write_table
+from vmcrawl.commands.listing import Layout, add_form, document_of, pages_of, write_list
 from vmcrawl.commands.names import read_domains
 from vmcrawl.dnilist import Severity
 from vmcrawl.domain import Domain
@@ -24,7 +24,6 @@ from vmcrawl.store.dni_imports import Change
 
 log = logging.getLogger(__name__)
 
-Row = TypeVar("Row", Entry, Waiver)
 T = TypeVar("T", Entry, Waiver, Change)
 
 
@@ -74,9 +73,7 @@ def _configure_showing(actions: "argparse._SubParsersAction[argparse.ArgumentPar
     listing.add_argument("--severity", choices=[str(severity) for severity in Severity])
     listing.add_argument("--source", choices=("import", "manual"), help="of the imported list, or made by hand")
     listing.add_argument("--removed", action="store_true", help="instead, what was taken out by hand")
-    form = listing.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object a line")
-    form.add_argument("--csv", action="store_true", help="CSV that dni import reads")
+    add_form(listing)
     listing.set_defaults(run=reading_database(_list))
     changes = actions.add_parser(
         "changes",
@@ -156,44 +153,23 @@ def _restore(arguments: argparse.Namespace, database: Database) -> int:
 
 def _list(arguments: argparse.Namespace, database: Database) -> int:
     if arguments.removed:
-        headings: tuple[str, ...] = ("domain", "listed", "comment", "removed")
-        _write(arguments, headings, _pages(database, dni.list_waivers))
+        write_list(arguments, _WAIVERS, _pages(database, dni.list_waivers))
     else:
-        headings = ("domain", "severity", "source", "comment", "added")
         page = partial(dni.list_page, severity=arguments.severity, source=arguments.source)
-        _write(arguments, headings, _pages(database, page))
+        write_list(arguments, _ENTRIES, _pages(database, page))
     return 0
 
 
-def _write(arguments: argparse.Namespace, headings: Sequence[str], pages: Iterator[list[Row]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if arguments.csv:
-        writer.writerow([f"#{_COLUMNS.get(name, name)}" for name in headings])
-    for number, page in enumerate(pages):
-        if arguments.json:
-            for row in page:
-                write_json(sys.stdout, row)
-        elif arguments.csv:
-            writer.writerows(_cells(row) for row in page)
-        elif page or not number:
-            write_table(sys.stdout, headings, [_cells(row) for row in page])
-
-
 def _pages(database: Database, page: Callable[..., list[T]]) -> Iterator[list[T]]:
-    """Page by page: a list may be longer than anybody wants to hold."""
-    after = ""
-    while True:
-        rows = database.run(partial(page, after=after))
-        yield rows
-        if len(rows) < dni.PAGE_SIZE:
-            return
-        after = rows[-1].domain
+    return pages_of(database, page, dni.PAGE_SIZE, lambda row: row.domain, "")
 
 
-def _cells(row: Entry | Waiver) -> tuple[str, ...]:
-    if isinstance(row, Waiver):
-        return row.domain, "yes" if row.listed else "no", row.comment, f"{row.waived_at:%Y-%m-%d}"
+def _entry(row: Entry) -> tuple[str, ...]:
     return row.domain, row.severity, row.source, row.comment, f"{row.added_at:%Y-%m-%d}"
+
+
+def _waiver(row: Waiver) -> tuple[str, ...]:
+    return row.domain, "yes" if row.listed else "no", row.comment, f"{row.waived_at:%Y-%m-%d}"
 
 
 def _changes(arguments: argparse.Namespace, database: Database) -> int:
@@ -241,5 +217,18 @@ _REMOVAL = {
     Removal.LISTED: "no longer entered by hand; the imported list has it, and counts (remove it again to take it out)",
     Removal.WAIVED: "removed, and stays so when the list is imported again (vmcrawl dni restore brings it back)",
 }
-#: What the import calls these columns.
-_COLUMNS = {"comment": "public_comment"}
+_ENTRIES: Layout[Entry] = Layout(
+    ("domain", "severity", "source", "comment", "added"),
+    _entry,
+    ("domain", "severity", "source", "comment", "added_at"),
+    document_of,
+    # As the import knows them.
+    ("#domain", "#severity", "#source", "#public_comment", "#added_at"),
+)
+_WAIVERS: Layout[Waiver] = Layout(
+    ("domain", "listed", "comment", "removed"),
+    _waiver,
+    ("domain", "listed", "comment", "waived_at"),
+    document_of,
+    ("#domain", "#listed", "#public_comment", "#waived_at"),
+)

@@ -40,6 +40,8 @@ class Layout(Generic[Row]):
     cells: Callable[[Row], tuple[str, ...]]
     columns: Sequence[str]
     document: Callable[[Row], dict[str, Any]]
+    #: What CSV calls the columns, if they have other names there.
+    header: Sequence[str] | None = None
 
 
 def add_form(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +94,7 @@ def write_list(arguments: argparse.Namespace, layout: Layout[Row], pages: Iterab
     """Write rows as they come; a table is one for each page."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if arguments.csv:
-        writer.writerow(layout.columns)
+        writer.writerow(layout.header or layout.columns)
     for number, page in enumerate(pages):
         if arguments.json:
             for row in page:
