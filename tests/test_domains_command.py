@@ -303,6 +303,7 @@ def test_every_action_has_an_example(action, capsys):
         ["list", "--seen-before", "soon"],
         ["list", "--limit", "0"],
         ["list", "--outcome", "fine"],
+        ["list", "--support", "good"],
         ["list", "--json", "--csv"],
         ["import", "list", "--source", "a\nb"],
         ["import", "list", "--format", "xml"],

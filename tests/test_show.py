@@ -78,6 +78,8 @@ def test_an_unknown_name_gets_those_that_may_have_been_meant(env, connection):
     finished = vmcrawl("show", "mastodn.social", env=env)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert "do you mean mastodon.social" in finished.stderr
+    assert finished.stderr.count("is not in the ledger") == 1
+    assert "vmcrawl crawl mastodn.social" in finished.stderr
     assert "Traceback" not in finished.stderr
     document = json.loads(vmcrawl("show", "mastodn.social", "--json", env=env).stdout)
     assert document["known"] is False

@@ -146,6 +146,9 @@ def test_whoever_may_only_read_sums_sees_these(env, connection, database_url):
     assert "example" not in finished.stdout
     output = vmcrawl("status", env=environment(url)).stdout
     assert "last verdicts" in output
+    refused = vmcrawl("pause", env=environment(url))
+    assert refused.returncode == 1
+    assert "does database.url name a user who may" in refused.stderr
     assert "success" in output
 
 

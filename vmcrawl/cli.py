@@ -38,7 +38,7 @@ from vmcrawl.commands.parser import Parser
 from vmcrawl.config import ConfigError, load_config
 from vmcrawl.embedded import EmbeddedUnavailable
 from vmcrawl.log import configure_logging
-from vmcrawl.store.connection import BadDatabaseUrl, DatabaseUnavailable, StoreError
+from vmcrawl.store.connection import NOT_PERMITTED, BadDatabaseUrl, DatabaseUnavailable, StoreError
 from vmcrawl.store.migrations import DatabaseTooNew
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,8 @@ def _run(argv: Sequence[str]) -> int:
         log.error("%s", error)
         return 1
     except StoreError as error:
-        log.error("the database does not take it: %s", " ".join(str(error).split()))
+        hint = "; does database.url name a user who may, and no standby?" if isinstance(error, NOT_PERMITTED) else ""
+        log.error("the database does not take it: %s%s", " ".join(str(error).split()), hint)
         log.debug("where it came from", exc_info=True)
         return 1
     return code

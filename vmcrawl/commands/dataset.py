@@ -164,6 +164,10 @@ def _whole_file(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         passing.replace(place)
+    except OSError as error:
+        # Nobody has asked for the name that it has until it is whole.
+        error.filename = str(path)
+        raise
     finally:
         passing.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from functools import partial
 
+from vmcrawl.catalogue import Support
 from vmcrawl.commands.age import moment_of, read_age
 from vmcrawl.commands.database import reading_database, with_database
 from vmcrawl.commands.display import write_json
@@ -68,7 +69,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--source", help="where the name is from: import, named, peers, alias ...")
     which.add_argument("--software", help="that a published instance runs: mastodon, hometown ...")
     which.add_argument("--branch", help="that a published instance runs: 4.5 ...")
-    which.add_argument("--support", help="of that branch: main, latest, previous, deprecated, eol, unknown")
+    which.add_argument("--support", choices=[str(support) for support in Support], help="of that branch")
     which.add_argument("--patched", choices=tuple(_PATCHED))
     for what in _AGES:
         for side, direction in (("before", "longer ago than"), ("after", "since")):

@@ -5,19 +5,22 @@ import getpass
 import os
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from functools import partial
 from platform import node
 
 from vmcrawl.commands.database import with_database
 from vmcrawl.commands.display import shown, write_json
 from vmcrawl.commands.repeating import read_duration
+from vmcrawl.duration import format_duration
 from vmcrawl.store import pause
 from vmcrawl.store.database import Database
 
 _PAUSE = """Let all crawlers on this database rest, on every machine: within seconds nothing new is crawled, what is in
 flight is finished. Runs that are going on wait, until crawl.max_duration ends them; runs that are started end at once
-with exit code 0, or 75 if domains are named; crawl --every waits. What asks upstream (releases refresh, ...) goes on.
-Published instances fade after publish.retention, if they are not seen again before."""
+with exit code 0, or 75 if domains are named; crawl --every waits. What asks upstream (releases refresh, ...) goes
+on, and check asks, since it is told to. Published instances fade after publish.retention, if they are not seen again
+before."""
 
 
 def configure(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -64,8 +67,13 @@ def _resume(arguments: argparse.Namespace, database: Database) -> int:
     elif held is None:
         sys.stdout.write("crawls are not paused\n")
     else:
-        sys.stdout.write(f"crawls go on, after {database.now() - held.paused_at}\n")
+        sys.stdout.write(f"crawls go on, after {_how_long(database.now() - held.paused_at)}\n")
     return 0
+
+
+def _how_long(paused: timedelta) -> str:
+    # The clock of the database may have been set back meanwhile.
+    return format_duration(timedelta(seconds=max(round(paused.total_seconds()), 0)))
 
 
 def _who() -> str:

@@ -114,13 +114,13 @@ def _unknown(domain: Domain, database: Database, as_json: bool) -> int:
             sys.stdout,
             {"domain": domain, "known": False, "similar": close, "covers": [asdict(cover) for cover in covers]},
         )
-    if close:
-        log.error("%s is not in the ledger; do you mean %s?", domain, ", ".join(close))
+    meant = f"do you mean {', '.join(close)}? " if close else ""
     refusal = _refusal(covers)
     if refusal is not None:
-        log.error("%s is excluded from all crawls (%s entry for %s)", domain, refusal.kind, refusal.domain)
+        hint = f"and it is excluded from all crawls ({refusal.kind} entry for {refusal.domain})"
     else:
-        log.error("%s is not in the ledger; add it with: vmcrawl domains import", domain)
+        hint = f"{'if not, ' if close else ''}crawl it now, and keep the verdict, with: vmcrawl crawl {domain}"
+    log.error("%s is not in the ledger; %s%s", domain, meant, hint)
     return 1
 
 
