@@ -51,7 +51,7 @@ def configure(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         epilog=_EPILOG,
     )
     parser.add_argument(
-        "source", nargs="?", metavar="SOURCE", help="a file, - for stdin, or an https address (default: dni.url)"
+        "source", nargs="?", metavar="LIST", help="a file, - for stdin, or an https address (default: dni.url)"
     )
     parser.add_argument(
         "--severity",
