@@ -4,8 +4,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 BIN := .venv/bin
 READY := .venv/.ready
-# Three processes: much of what tests do is waiting. tests/conftest.py says which tests stay together.
-PYTEST := $(BIN)/pytest -n 3 --dist loadgroup
+# Much of what tests do is waiting. What is made once for a file of tests, is made for all of them on one process.
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

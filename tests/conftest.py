@@ -32,15 +32,6 @@ settings.register_profile("on any machine", deadline=None, suppress_health_check
 settings.load_profile("on any machine")
 
 
-# Before pytest-xdist looks at the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, keep those of one file together, and those on one crawled Fediverse."""
-    for item in items:
-        group = "measured" if "measured" in getattr(item, "fixturenames", ()) else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(autouse=True)
 def _log_as_it_was() -> Iterator[None]:
     """Leave logging as it was, whoever configures it: every test that calls ``main`` does."""
