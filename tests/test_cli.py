@@ -88,7 +88,7 @@ def test_show_says_why_a_domain_is_not_published(env):
 def test_an_unknown_domain_is_shown_what_to_do(env):
     finished = vmcrawl("show", "vmst.io", env=env)
     assert finished.returncode == 1
-    assert "vmcrawl domains import" in finished.stderr
+    assert "with: vmcrawl crawl vmst.io" in finished.stderr
 
 
 def test_an_excluded_domain_gets_no_request_until_it_is_included_again(env):

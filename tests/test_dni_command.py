@@ -70,7 +70,7 @@ def test_a_file_is_imported_and_what_it_changes_is_named(file, connection, capsy
         "  added: a.social iftas:spam",
         "  added: b.social iftas:spam",
     ]
-    assert "a.social   soft       import   iftas:spam" in told(capsys, "dni", "list")
+    assert "a.social  soft      import  iftas:spam" in told(capsys, "dni", "list")
     document = said(capsys, "dni", "import", file(csv_of("a", "b", "c", severity="hard")))
     assert (document["added"], document["changed"], document["answer"]) == (1, 2, "changed")
     assert [change["domain"] for change in document["changes"]] == ["c.social", "a.social", "b.social"]

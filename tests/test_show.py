@@ -103,7 +103,7 @@ def test_an_unknown_name_that_is_excluded_is_said_to_be(env, connection):
 def test_on_an_empty_database_it_says_what_to_do(env):
     finished = vmcrawl("show", "vmst.io", env=env)
     assert finished.returncode == 1
-    assert "add it with: vmcrawl domains import" in finished.stderr
+    assert "crawl it now, and keep the verdict, with: vmcrawl crawl vmst.io" in finished.stderr
 
 
 @pytest.mark.parametrize(
