@@ -27,6 +27,19 @@ def patient_environment(database_url: str, config_file: Path) -> dict[str, str]:
     )
 
 
+def slow_environment(database_url: str, config_file: Path, processes: int) -> dict[str, str]:
+    """For servers that take their time, few of them at once: a run lasts long enough for something to happen to it."""
+    return environment(
+        database_url,
+        VMCRAWL_CONFIG=str(config_file),
+        VMCRAWL_CRAWL_PROCESSES=str(processes),
+        VMCRAWL_CRAWL_THREADS="8",
+        VMCRAWL_HTTP_REQUEST_TIMEOUT="5s",
+        VMCRAWL_HTTP_READ_TIMEOUT="4s",
+        VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
+    )
+
+
 def crawl_crowd(directory: Path, env: Mapping[str, str]) -> None:
     """Exclude, import and crawl what a simulated Fediverse in ``directory`` has listed for that."""
     for excluded in (directory / "exclusions.txt").read_text().split():

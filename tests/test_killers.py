@@ -6,8 +6,10 @@ import signal
 import socket
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import psycopg
 
@@ -64,17 +66,15 @@ def test_many_killers_are_all_found_out(database_url, tmp_path):
     assert json.loads(output)["outcomes"] == {"internal_error": 5, "ok": 8}
 
 
-class Avenger:
-    """While entered, kills every crawler process of a run that has a connection to one of the addresses."""
+class Watcher:
+    """While entered, looks every moment for somebody to kill."""
 
-    def __init__(self, run: int, *addresses: str) -> None:
+    def __init__(self) -> None:
         self.killed: list[int] = []
-        self._run = run
-        self._addresses = addresses
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> "Avenger":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -84,15 +84,29 @@ class Avenger:
 
     def _watch(self) -> None:
         while not self._over.wait(0.02):
-            try:
-                inodes = set().union(*(connections_to(address) for address in self._addresses))
-                for pid in crawler_processes(self._run):
-                    if pid not in self.killed and inodes & sockets_of(pid):
-                        os.kill(pid, signal.SIGKILL)
-                        self.killed.append(pid)
-            except (FileNotFoundError, ProcessLookupError):
-                # Something ended while we looked at it.
-                continue
+            # Something may end while it is looked at.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                self.look()
+
+    def look(self) -> None:
+        """Kill whoever is to be killed now."""
+        raise NotImplementedError
+
+
+class Avenger(Watcher):
+    """Kills every crawler process of a run that has a connection to one of the addresses."""
+
+    def __init__(self, run: int, *addresses: str) -> None:
+        super().__init__()
+        self._run = run
+        self._addresses = addresses
+
+    def look(self) -> None:
+        inodes = set().union(*(connections_to(address) for address in self._addresses))
+        for pid in crawler_processes(self._run):
+            if pid not in self.killed and inodes & sockets_of(pid):
+                os.kill(pid, signal.SIGKILL)
+                self.killed.append(pid)
 
 
 def connections_to(address: str) -> set[str]:

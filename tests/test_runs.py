@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.fediverse import Running, healthy_crowd, start_fediverse
-from tests.program import environment, start, vmcrawl
+from tests.program import slow_environment, start, vmcrawl
 
 _SERVERS = 64
 
@@ -47,15 +47,7 @@ class Stage:
 def stage(database_url: str, tmp_path: Path) -> Iterator[Stage]:
     sites = [replace(site, latency_seconds=0.2) for site in healthy_crowd(_SERVERS)]
     with start_fediverse(sites, tmp_path / "fediverse") as fediverse:
-        env = environment(
-            database_url,
-            VMCRAWL_CONFIG=str(fediverse.config_file),
-            VMCRAWL_CRAWL_PROCESSES="2",
-            VMCRAWL_CRAWL_THREADS="8",
-            VMCRAWL_HTTP_REQUEST_TIMEOUT="5s",
-            VMCRAWL_HTTP_READ_TIMEOUT="4s",
-            VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
-        )
+        env = slow_environment(database_url, fediverse.config_file, processes=2)
         imported = vmcrawl("domains", "import", str(fediverse.domains_file), env=env)
         assert imported.returncode == 0, imported.stderr
         yield Stage(fediverse, database_url, env)

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ from tests.fediverse import healthy_crowd, mastodon, start_fediverse
 from tests.fediverse.site import Truth
 from tests.program import environment, start, vmcrawl
 from tests.servers import eventually
-from tests.test_killers import connections_to, sockets_of
+from tests.test_killers import Watcher, connections_to, sockets_of
 from tests.test_runs import crawler_processes
 from tests.test_shared_runs import Stage, slow_fediverse
 from vmcrawl.outcome import Outcome
@@ -164,32 +163,19 @@ def end(crawlers: Sequence["subprocess.Popen[str]"]) -> None:
             crawler.communicate()
 
 
-class Reaper:
-    """While entered, kills each crawler with all its processes as soon as one of them talks to an address."""
+class Reaper(Watcher):
+    """Kills each crawler with all its processes as soon as one of them talks to an address."""
 
     def __init__(self, crawlers: Sequence[int], address: str) -> None:
-        self.killed: list[int] = []
+        super().__init__()
         self._crawlers = crawlers
         self._address = address
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> "Reaper":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.02):
-            inodes = connections_to(self._address)
-            for crawler in self._crawlers:
-                try:
-                    if crawler not in self.killed and any(inodes & sockets_of(p) for p in crawler_processes(crawler)):
-                        os.killpg(crawler, signal.SIGKILL)
-                        self.killed.append(crawler)
-                except (FileNotFoundError, ProcessLookupError):
-                    # Something ended while we looked at it.
-                    continue
+    def look(self) -> None:
+        inodes = connections_to(self._address)
+        for crawler in self._crawlers:
+            # One that has ended must not keep the others from being looked at.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if crawler not in self.killed and any(inodes & sockets_of(p) for p in crawler_processes(crawler)):
+                    os.killpg(crawler, signal.SIGKILL)
+                    self.killed.append(crawler)

@@ -16,7 +16,7 @@ from tests.conftest import temporary_database
 from tests.exporter.numbers import exporter, scrape
 from tests.fediverse import Running, healthy_crowd, start_fediverse
 from tests.pooler import pooled
-from tests.program import environment, start, vmcrawl
+from tests.program import environment, slow_environment, start, vmcrawl
 from tests.together import CRAWLERS, NAME, play, restart_postgres, wait_for_verdicts
 from vmcrawl.embedded import running
 
@@ -71,15 +71,7 @@ def small(database_url: str, tmp_path: Path) -> Iterator[Stage]:
 def slow_fediverse(directory: Path, servers: int, url: str, told: str) -> Iterator[Stage]:
     sites = [replace(site, latency_seconds=0.2) for site in healthy_crowd(servers)]
     with start_fediverse(sites, directory / "fediverse") as fediverse:
-        env = environment(
-            told,
-            VMCRAWL_CONFIG=str(fediverse.config_file),
-            VMCRAWL_CRAWL_PROCESSES="1",
-            VMCRAWL_CRAWL_THREADS="8",
-            VMCRAWL_HTTP_REQUEST_TIMEOUT="5s",
-            VMCRAWL_HTTP_READ_TIMEOUT="4s",
-            VMCRAWL_NETWORK_DNS_TIMEOUT="4s",
-        )
+        env = slow_environment(told, fediverse.config_file, processes=1)
         imported = vmcrawl("domains", "import", str(fediverse.domains_file), env=env)
         assert imported.returncode == 0, imported.stderr
         yield Stage(fediverse, directory / "postgres", url, env)
